@@ -1,0 +1,1 @@
+"""Atoms: potentials, crystals and what happens when they are pulled apart. Knows ASE and torch, no finite elements."""
