@@ -1,0 +1,21 @@
+"""Errors that a user's mistake raises in the continuum package."""
+
+
+class ContinuumError(ValueError):
+    """A wrong argument: the message says what was given, what was expected and what to do."""
+
+
+class MaterialError(ContinuumError):
+    """A stiffness that is no stiffness: not symmetric, not positive definite, or not fit for plane strain."""
+
+
+class LawError(ContinuumError):
+    """A traction–separation law whose parameters make no law."""
+
+
+class MeshError(ContinuumError):
+    """A mesh, group, body or interface that cannot be built or does not exist."""
+
+
+class SupportError(ContinuumError):
+    """Supports or loads that name what does not exist or leave the solid free to move."""
