@@ -1,0 +1,216 @@
+"""The case of the adhesion study: from a potential to a specimen that comes apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+
+from multiscale.config.base import CaseError, CaseModel, KeyedError, problems_of
+from multiscale.config.crystal import CrystalModel, InterfaceModel
+from multiscale.config.specimen import Block, DoubleCantileverBeam, Specimen
+from multiscale.units import Length, format_length
+
+POTENTIAL_FORMS = 'Write a name such as sevennet-0, {name: lammps, ...}, {calculator: "module:Class"} or {path: file}'
+
+
+def check_potential(value: Any) -> Any:
+    """Check the form of a potential's specification; whether it exists is for ``atomistic.potentials`` to say.
+
+    Raises:
+        ValueError: if it is neither a name nor a mapping with one of name, calculator or path.
+    """
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    if not isinstance(value, dict) or not value:
+        raise ValueError(f"expected a potential, got {value!r}. {POTENTIAL_FORMS}")
+    heads = [key for key in ("name", "calculator", "path") if key in value]
+    if len(heads) != 1:
+        given = " and ".join(heads) if heads else ", ".join(map(str, value))
+        raise ValueError(f"a potential needs exactly one of name, calculator and path, got {given}. {POTENTIAL_FORMS}")
+    if not isinstance(value[heads[0]], str):
+        raise ValueError(f"{heads[0]} must be text, got {value[heads[0]]!r}. {POTENTIAL_FORMS}")
+    if heads[0] == "calculator" and ":" not in value["calculator"]:
+        raise ValueError(
+            f"calculator {value['calculator']!r} names no class. "
+            'Write "module:Class", for example "ase.calculators.emt:EMT"'
+        )
+    if heads[0] == "path" and not Path(value["path"]).is_file():
+        raise ValueError(f"model file {value['path']} does not exist. Write its path relative to the case file")
+    return value
+
+
+class OpeningRange(CaseModel):
+    """The openings at which the two halves of the crystal are computed."""
+
+    to: Length = Field(default=6.0, examples=["6 angstrom"])
+    """largest opening"""
+    points: int = Field(default=24, ge=6)
+    """number of openings, denser where the traction is"""
+
+
+class DecohesionModel(CaseModel):
+    """How the interface's energy over its opening is obtained."""
+
+    mode: Literal["rigid", "relaxed"] = "rigid"
+    """rigid halves, or a stack whose planes relax"""
+    opening: OpeningRange = OpeningRange()
+    """range of openings"""
+    planes: int = Field(default=10, ge=4)
+    """number of atomic planes in the stack"""
+    relax: bool = True
+    """report the relaxed work of separation too"""
+    file: Path | None = Field(default=None, examples=["my_dft_curve.csv"])
+    """a curve computed elsewhere, instead of one from the potential: CSV with units in its header"""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DecohesionModel:
+        if self.file is None:
+            return self
+        if not self.file.is_file():
+            raise KeyedError(f"curve file {self.file} does not exist. Write its path relative to the case file", "file")
+        extra = [key for key in ("mode", "opening") if key in self.model_fields_set]
+        if extra and self.model_fields_set != set(type(self).model_fields):
+            message = f"file and {extra[0]} exclude each other: the file holds the curve. Leave one of them out"
+            raise KeyedError(message, "file")
+        return self
+
+
+class LawModel(CaseModel):
+    """The cohesive law made from the separation curve."""
+
+    type: Literal["tabulated", "uber", "bilinear", "exponential"] = "tabulated"
+    """the curve itself, or an analytic law with its work of separation and peak"""
+    unloading: Literal["damaging", "reversible"] = "damaging"
+    """what happens when an opening shrinks again"""
+    stiffness_cap: float = Field(default=50.0, ge=1.0, allow_inf_nan=False)
+    """largest stiffness of the law in units of C'/d, the stiffness of one interplanar gap"""
+
+
+class MeshModel(CaseModel):
+    """The finite elements."""
+
+    degree: Literal[1, 2] = 2
+    """polynomial degree of the displacement"""
+    elements_in_zone: int = Field(default=4, ge=1)
+    """elements within one cohesive zone length along the expected path"""
+    cell: Literal["triangle", "quadrilateral", "tetrahedron", "hexahedron"] = "triangle"
+    """cell type of a built-in mesh"""
+    growth: float = Field(default=1.3, gt=1.0, le=3.0)
+    """ratio of neighbouring cell sizes away from the path"""
+
+
+class LoadPath(CaseModel):
+    """A monotone increase of the prescribed opening."""
+
+    to: Length = Field(examples=["60 nm"])
+    """opening between the loaded ends at the end"""
+    steps: int = Field(ge=1, examples=["60"])
+    """number of load steps"""
+
+
+class LoadingModel(CaseModel):
+    """What is done to the specimen."""
+
+    opening: LoadPath = Field(examples=["{to: 60 nm, steps: 60}"])
+    """the ends are moved apart"""
+
+
+class VerificationModel(CaseModel):
+    """Checks of the bridge that cost calls of the potential."""
+
+    stacks: tuple[Annotated[int, Field(ge=4)], ...] = (14, 20)
+    """numbers of planes of stacks computed by atoms and compared with the law; [] for none"""
+
+
+class OutputModel(CaseModel):
+    """What is written for ParaView."""
+
+    fields_every: int = Field(default=10, ge=0)
+    """write fields every so many steps, and at the last; 0: only at the last"""
+
+
+class SolverModel(CaseModel):
+    """Newton's method."""
+
+    rtol: float = Field(default=1e-10, gt=0.0, lt=1e-2)
+    """relative residual at which a step has converged"""
+    max_iterations: int = Field(default=50, ge=1)
+    """iterations before a step is cut back"""
+    max_cutbacks: int = Field(default=12, ge=0)
+    """how often a step may be halved"""
+
+
+class AdhesionCase(CaseModel):
+    """From a potential, through the law of the interface, to a specimen that comes apart."""
+
+    study: Literal["adhesion"] = "adhesion"
+    """kind of study"""
+    potential: Annotated[str | dict[str, Any], BeforeValidator(check_potential)] = Field(examples=["sevennet-0"])
+    """the interatomic potential: a name, or {name: lammps, ...}, {calculator: "module:Class"}, {path: file}"""
+    device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:[0-9]+)?)$")
+    """where the potential runs: cpu, cuda or cuda:N"""
+    crystal: CrystalModel = Field(examples=["{element: Al, structure: fcc}"])
+    """the crystal on both sides"""
+    interface: InterfaceModel = Field(examples=["{plane: [1, 1, 1]}"])
+    """the plane that comes apart"""
+    decohesion: DecohesionModel = DecohesionModel()
+    """the separation curve"""
+    law: LawModel = LawModel()
+    """the cohesive law"""
+    specimen: Specimen = Field(
+        examples=["{shape: double cantilever beam, length: 2 um, arm_height: 200 nm, initial_crack: 600 nm}"]
+    )
+    """the bodies"""
+    mesh: MeshModel = MeshModel()
+    """the finite elements"""
+    loading: LoadingModel = Field(examples=["{opening: {to: 60 nm, steps: 60}}"])
+    """the load"""
+    verification: VerificationModel = VerificationModel()
+    """checks of the bridge"""
+    output: OutputModel = OutputModel()
+    """what is written"""
+    solver: SolverModel = SolverModel()
+    """Newton's method"""
+
+    def __init__(self, **data: Any) -> None:
+        """Check everything; a driver gets the same messages as a case file does.
+
+        Raises:
+            CaseError: with every mistake found.
+        """
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise CaseError(problems_of(error, data, AdhesionCase)) from None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> AdhesionCase:
+        hexagonal = self.crystal.structure == "hcp"
+        if len(self.interface.plane) == 4 and not hexagonal:
+            raise KeyedError(
+                f"plane {list(self.interface.plane)} has four indices, which only hcp has; the crystal is "
+                f"{self.crystal.structure}. Write three Miller indices",
+                "interface",
+                "plane",
+            )
+        solid = self.mesh.cell in ("tetrahedron", "hexahedron")
+        if solid and isinstance(self.specimen, DoubleCantileverBeam):
+            raise KeyedError(
+                f"a double cantilever beam is computed in plane strain, not with cells of type {self.mesh.cell}. "
+                "Write cell: triangle or cell: quadrilateral",
+                "mesh",
+                "cell",
+            )
+        if isinstance(self.specimen, Block | DoubleCantileverBeam):
+            height = self.specimen.height if isinstance(self.specimen, Block) else 2 * self.specimen.arm_height
+            if self.loading.opening.to > height:
+                raise KeyedError(
+                    f"the opening goes to {format_length(self.loading.opening.to)}, beyond the height of the specimen, "
+                    f"{format_length(height)}, where linear elasticity means nothing. Lower it",
+                    "loading",
+                    "opening",
+                    "to",
+                )
+        return self

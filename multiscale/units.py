@@ -1,0 +1,221 @@
+"""The border between the units a person writes and the units the code computes in.
+
+Inside, everything is in ASE's units: Å, eV, eV/Å³ (stress, traction), eV/Å² (energy per area). A person writes
+``"200 nm"`` or ``"0.8 J/m^2"`` and reads nm, GPa, J/m², N. Numbers cross here and nowhere else.
+
+The factors follow from the exact elementary charge of the 2019 SI (1 eV = 1.602176634e-19 J), which is what pint uses
+too; ``ase.units`` still holds CODATA 2014, 1e-8 away in relative terms.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic_core import core_schema
+
+if TYPE_CHECKING:
+    import pint
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+
+ANGSTROM_IN_NM = 0.1
+"""Multiply a length in Å to get nm."""
+EV_PER_A3_IN_GPA = 160.2176634
+"""Multiply a stress in eV/Å³ to get GPa."""
+EV_PER_A2_IN_J_PER_M2 = 16.02176634
+"""Multiply an energy per area in eV/Å² to get J/m²; also a force per width, eV/Å² to N/m."""
+EV_PER_A_IN_J_PER_M = 1.602176634e-9
+"""Multiply an energy per width in eV/Å to get J/m; also a force, eV/Å to N."""
+EV_IN_J = 1.602176634e-19
+"""Multiply an energy in eV to get J."""
+
+Sign = Literal["positive", "non-negative", "any"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A physical quantity at the border: the unit inside and what a person would write."""
+
+    name: str
+    internal: str
+    examples: tuple[str, ...]
+
+
+LENGTH = Kind(name="length", internal="angstrom", examples=("200 nm", "2 um", "6 angstrom"))
+STRESS = Kind(name="stress", internal="eV/angstrom**3", examples=("1.2 GPa", "300 MPa"))
+ENERGY_PER_AREA = Kind(name="energy per area", internal="eV/angstrom**2", examples=("0.8 J/m^2", "50 meV/angstrom^2"))
+ENERGY = Kind(name="energy", internal="eV", examples=("1.5 eV", "20 meV"))
+FORCE = Kind(name="force", internal="eV/angstrom", examples=("0.01 eV/angstrom", "1 nN"))
+STIFFNESS_PER_AREA = Kind(name="stress per length", internal="eV/angstrom**4", examples=("50 GPa/angstrom",))
+
+KNOWN_UNITS = [
+    "angstrom",
+    "nm",
+    "um",
+    "µm",
+    "mm",
+    "cm",
+    "m",
+    "pm",
+    "bohr",
+    "Pa",
+    "kPa",
+    "MPa",
+    "GPa",
+    "J/m^2",
+    "mJ/m^2",
+    "eV/angstrom^2",
+    "meV/angstrom^2",
+    "eV/angstrom^3",
+    "eV",
+    "meV",
+    "J",
+    "N/m",
+    "N",
+    "nN",
+    "mN",
+    "eV/angstrom",
+]
+_QUANTITY = re.compile(
+    r"^\s*(?P<number>[+-]?(?:nan|inf(?:inity)?|(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?))\s*\*?\s*(?P<unit>.*?)\s*$",
+    re.IGNORECASE,
+)
+
+
+class UnitError(ValueError):
+    """A quantity without a unit, with a wrong one, or with a value that makes no sense."""
+
+
+@cache
+def registry() -> pint.UnitRegistry:
+    """The application's pint registry, made at first use because loading it takes a while."""
+    import pint
+
+    return pint.get_application_registry()
+
+
+def parse_quantity(value: Any, kind: Kind, *, sign: Sign = "any") -> float:
+    """Read ``"200 nm"`` or a pint quantity as a number in the unit inside.
+
+    Args:
+        value: text with a number and a unit, or a ``pint.Quantity``.
+        kind: what quantity is expected.
+        sign: ``"positive"``, ``"non-negative"`` or ``"any"``.
+
+    Returns:
+        The value in ``kind.internal``.
+
+    Raises:
+        UnitError: for a bare number, an unknown unit, a wrong dimension, a wrong sign, NaN or infinity.
+    """
+    number, unit = _split(value, kind)
+    converted = _convert(number, unit, kind, given=value)
+    given = str(value)
+    if not math.isfinite(converted):
+        raise UnitError(f"{given!r} is not a finite {kind.name}. Write {_for_example(kind)}")
+    if sign == "positive" and converted <= 0:
+        raise UnitError(f"{given!r} must be greater than zero. Write a positive {kind.name}, {_for_example(kind)}")
+    if sign == "non-negative" and converted < 0:
+        raise UnitError(f"{given!r} must not be negative. Write {_for_example(kind)}")
+    return converted
+
+
+def _for_example(kind: Kind) -> str:
+    return f'for example "{kind.examples[0]}"'
+
+
+def _split(value: Any, kind: Kind) -> tuple[float, Any]:
+    """Number and unit of what was given; the unit is text or a pint unit."""
+    if hasattr(value, "magnitude") and hasattr(value, "units"):
+        return float(value.magnitude), value.units
+    if isinstance(value, bool) or value is None or not isinstance(value, str | int | float):
+        shown = "nothing" if value is None else repr(value)
+        raise UnitError(f"expected a {kind.name} with its unit, got {shown}. Write {_for_example(kind)}")
+    text = str(value)
+    match = _QUANTITY.match(text)
+    if match is None:
+        raise UnitError(f"{text!r} is not a number with a unit. Write {_for_example(kind)}")
+    number = match["number"]
+    if not match["unit"]:
+        suggestion = kind.examples[0].split(" ", 1)[1]
+        raise UnitError(f'{text} has no unit. Write a {kind.name} with its unit, for example "{number} {suggestion}"')
+    return float(number), match["unit"]
+
+
+def _convert(number: float, unit: Any, kind: Kind, *, given: Any) -> float:
+    import pint
+
+    ureg = registry()
+    try:
+        parsed = ureg.Unit(str(unit))
+        return float(ureg.Quantity(number, parsed).to(kind.internal).magnitude)
+    except pint.DimensionalityError:
+        hint = '. "A" is the ampere; write "angstrom"' if str(unit) == "A" else f". Write {_for_example(kind)}"
+        raise UnitError(f"{str(given)!r} is not a {kind.name}: {unit} is {_dimension(parsed)}{hint}") from None
+    except Exception as error:  # pint raises its own, tokenize's and plain TypeErrors on text that is no unit
+        near = difflib.get_close_matches(str(unit), KNOWN_UNITS, n=1, cutoff=0.4)
+        hint = f'did you mean "{near[0]}"?' if near else f"write {_for_example(kind)}"
+        raise UnitError(f"unit {str(unit)!r} in {str(given)!r} is unknown: {hint}") from error
+
+
+def _dimension(unit: Any) -> str:
+    """Name of a unit's dimension where it is one of ours, else pint's."""
+    ureg = registry()
+    for kind in (LENGTH, STRESS, ENERGY_PER_AREA, ENERGY, FORCE, STIFFNESS_PER_AREA):
+        if unit.dimensionality == ureg.Unit(kind.internal).dimensionality:
+            return f"{'an' if kind.name[0] in 'aeiou' else 'a'} {kind.name}"
+    return f"of dimension {unit.dimensionality}"
+
+
+def to_unit(value: Any, kind: Kind, unit: str) -> Any:
+    """Express a number or array given in the unit inside in another unit, ``to_unit(2000.0, LENGTH, "nm") == 200``."""
+    return registry().Quantity(value, kind.internal).to(unit).magnitude
+
+
+_LENGTH_STEPS = ((1e7, 1e-7, "mm"), (1e4, 1e-4, "µm"), (10.0, 0.1, "nm"), (0.0, 1.0, "Å"))
+
+
+def format_length(value: float, *, digits: int = 4) -> str:
+    """A length in Å as a person would say it: 2000.0 -> "200 nm", 2.34 -> "2.34 Å"."""
+    for above, factor, unit in _LENGTH_STEPS:
+        if abs(value) >= above * (1 - 1e-12):
+            return f"{value * factor:.{digits}g} {unit}"
+    return f"{value:.{digits}g} Å"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """Pydantic annotation: read text with a unit, hold a float in the unit inside, write text with a unit again."""
+
+    kind: Kind
+    sign: Sign = "any"
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Validate with ``parse_quantity``; write ``"2000.0 angstrom"`` to JSON, which reads back to the last bit."""
+        return core_schema.no_info_plain_validator_function(
+            lambda value: parse_quantity(value, self.kind, sign=self.sign),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda value: f"{value!r} {self.kind.internal}", when_used="json"
+            ),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict:
+        """Describe the text form for editors."""
+        return {
+            "type": "string",
+            "description": f"{self.kind.name} with its unit",
+            "pattern": r"^\s*[+-]?[0-9._]+([eE][+-]?[0-9]+)?\s*\S+",
+            "examples": list(self.kind.examples),
+        }
+
+
+Length = Annotated[float, Quantity(kind=LENGTH, sign="positive")]
+NonNegativeLength = Annotated[float, Quantity(kind=LENGTH, sign="non-negative")]
+Stress = Annotated[float, Quantity(kind=STRESS, sign="positive")]
+EnergyPerArea = Annotated[float, Quantity(kind=ENERGY_PER_AREA, sign="positive")]
+Energy = Annotated[float, Quantity(kind=ENERGY)]
+Force = Annotated[float, Quantity(kind=FORCE, sign="positive")]
