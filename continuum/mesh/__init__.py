@@ -1,0 +1,6 @@
+"""Bodies and the interfaces between them: built-in specimens and files from gmsh and meshio."""
+
+from continuum.mesh.bodies import BodyMesh, InterfaceFacets, split_bodies
+from continuum.mesh.builtin import block, double_cantilever_beam
+
+__all__ = ["BodyMesh", "InterfaceFacets", "block", "double_cantilever_beam", "split_bodies"]
