@@ -44,7 +44,7 @@ def check_potential(value: Any) -> Any:
 class OpeningRange(CaseModel):
     """The openings at which the two halves of the crystal are computed."""
 
-    to: Length = Field(default=6.0, examples=["6 angstrom"])
+    to: Length = Field(default="6 angstrom", validate_default=True, examples=["6 angstrom"])
     """largest opening"""
     points: int = Field(default=24, ge=6)
     """number of openings, denser where the traction is"""
@@ -106,14 +106,14 @@ class LoadPath(CaseModel):
 
     to: Length = Field(examples=["60 nm"])
     """opening between the loaded ends at the end"""
-    steps: int = Field(ge=1, examples=["60"])
+    steps: int = Field(ge=1, examples=[60])
     """number of load steps"""
 
 
 class LoadingModel(CaseModel):
     """What is done to the specimen."""
 
-    opening: LoadPath = Field(examples=["{to: 60 nm, steps: 60}"])
+    opening: LoadPath = Field(examples=[{"to": "60 nm", "steps": 60}])
     """the ends are moved apart"""
 
 
@@ -151,21 +151,23 @@ class AdhesionCase(CaseModel):
     """the interatomic potential: a name, or {name: lammps, ...}, {calculator: "module:Class"}, {path: file}"""
     device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:[0-9]+)?)$")
     """where the potential runs: cpu, cuda or cuda:N"""
-    crystal: CrystalModel = Field(examples=["{element: Al, structure: fcc}"])
+    crystal: CrystalModel = Field(examples=[{"element": "Al", "structure": "fcc"}])
     """the crystal on both sides"""
-    interface: InterfaceModel = Field(examples=["{plane: [1, 1, 1]}"])
+    interface: InterfaceModel = Field(examples=[{"plane": [1, 1, 1]}])
     """the plane that comes apart"""
     decohesion: DecohesionModel = DecohesionModel()
     """the separation curve"""
     law: LawModel = LawModel()
     """the cohesive law"""
     specimen: Specimen = Field(
-        examples=["{shape: double cantilever beam, length: 2 um, arm_height: 200 nm, initial_crack: 600 nm}"]
+        examples=[
+            {"shape": "double cantilever beam", "length": "2 um", "arm_height": "200 nm", "initial_crack": "600 nm"}
+        ]
     )
     """the bodies"""
     mesh: MeshModel = MeshModel()
     """the finite elements"""
-    loading: LoadingModel = Field(examples=["{opening: {to: 60 nm, steps: 60}}"])
+    loading: LoadingModel = Field(examples=[{"opening": {"to": "60 nm", "steps": 60}}])
     """the load"""
     verification: VerificationModel = VerificationModel()
     """checks of the bridge"""

@@ -218,5 +218,16 @@ def _example_fix(model: type[BaseModel], loc: Sequence[str | int]) -> str:
     owner = _model_at(model, loc[:-1])
     field = owner.model_fields.get(str(loc[-1])) if owner else None
     if field is not None and field.examples:
-        return f"Write, for example, {loc[-1]}: {field.examples[0]}"
+        return f"Write, for example, {loc[-1]}: {flow(field.examples[0])}"
+    if field is not None and (choices := _literals(field.annotation)):
+        return f"Write {loc[-1]}: {either(choices)}"
     return f'Add "{loc[-1]}"'
+
+
+def flow(value: Any) -> str:
+    """A value in YAML's one-line style, ``{plane: [1, 1, 1]}``."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {flow(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(flow(item) for item in value) + "]"
+    return str(value)

@@ -42,7 +42,7 @@ class CrystalModel(CaseModel):
 
     element: Element | None = Field(default=None, examples=["Al"])
     """chemical symbol of a crystal of one element"""
-    symbols: tuple[Element, ...] | None = Field(default=None, examples=["[Na, Cl]"])
+    symbols: tuple[Element, ...] | None = Field(default=None, examples=[["Na", "Cl"]])
     """chemical symbols of a compound, in the order of its sites"""
     structure: Structure = Field(examples=["fcc"])
     """crystal structure"""
@@ -79,9 +79,9 @@ class CrystalModel(CaseModel):
 class InterfaceModel(CaseModel):
     """The plane that comes apart and the direction in which the crack grows."""
 
-    plane: tuple[int, ...] = Field(examples=["[1, 1, 1]"])
+    plane: tuple[int, ...] = Field(examples=[[1, 1, 1]])
     """Miller indices of the plane, 3 or (hcp) 4"""
-    growth: tuple[int, ...] | None = Field(default=None, examples=["[1, 1, -2]"])
+    growth: tuple[int, ...] | None = Field(default=None, examples=[[1, 1, -2]])
     """direction of crack growth in the plane; by default one whose crack front is a twofold axis or mirror normal"""
     cut: Literal["widest", "narrowest"] | int = "widest"
     """which gap between successive planes opens, where the gaps differ; or its number from 0"""

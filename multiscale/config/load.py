@@ -41,6 +41,16 @@ def load_case(path: str | Path) -> AdhesionCase:
         raise CaseError(sorted(placed, key=lambda problem: (problem.line or 0, problem.column or 0))) from None
 
 
+def locate(path: str | Path, keys: Keys) -> tuple[Keys, int, int]:
+    """Where a key stands in a case file: the deepest of ``keys`` that exists there, its line and column (from 1)."""
+    path = Path(path)
+    _, positions = _parse(_read(path), path)
+    known = keys
+    while known not in positions:
+        known = known[:-1]
+    return (known, *positions[known])
+
+
 def _problem(path: Path, cause: str, fix: str, *, line: int | None = None, column: int | None = None) -> CaseError:
     return CaseError([CaseProblem(path=(), cause=cause, fix=fix, file=str(path), line=line, column=column)])
 

@@ -10,8 +10,6 @@ from pydantic import Field, model_validator
 from multiscale.config.base import CaseModel, KeyedError
 from multiscale.units import Length, format_length
 
-ONE_NANOMETRE = 10.0
-
 
 class DoubleCantileverBeam(CaseModel):
     """Two slender arms joined along the interface, opened at the ends on the side of the initial crack."""
@@ -23,7 +21,7 @@ class DoubleCantileverBeam(CaseModel):
     """height of one arm"""
     initial_crack: Length = Field(examples=["600 nm"])
     """length of the crack at the start, from the loaded end"""
-    thickness: Length = ONE_NANOMETRE
+    thickness: Length = Field(default="1 nm", validate_default=True)
     """width along the crack front (plane strain); loads are reported per width"""
 
     @model_validator(mode="after")
@@ -45,7 +43,7 @@ class Block(CaseModel):
     """size along the interface"""
     height: Length = Field(examples=["40 nm"])
     """size along the normal, both halves together"""
-    thickness: Length = ONE_NANOMETRE
+    thickness: Length = Field(default="1 nm", validate_default=True)
     """size along the third direction"""
 
 
@@ -56,7 +54,7 @@ class SupportModel(CaseModel):
     """name of the group of facets in the mesh file"""
     component: Literal["x", "y", "z"]
     """displacement component"""
-    factor: float = Field(allow_inf_nan=False, examples=["0.5"])
+    factor: float = Field(allow_inf_nan=False, examples=[0.5])
     """prescribed displacement as a multiple of the opening"""
 
 
@@ -68,17 +66,17 @@ class ImportedSpecimen(CaseModel):
     """mesh file, relative to the case file"""
     length_unit: Length = Field(examples=["1 nm"])
     """what one unit of length in the file is"""
-    bodies: tuple[str, ...] = Field(min_length=2, examples=["[upper, lower]"])
+    bodies: tuple[str, ...] = Field(min_length=2, examples=[["upper", "lower"]])
     """names of the groups of cells that are bodies"""
     interface: str | None = None
     """name of the group of facets of the interface; by default where the bodies touch"""
     supports: tuple[SupportModel, ...] = Field(
-        min_length=1, examples=["[{group: grip, component: y, factor: 1}, {group: base, component: y, factor: 0}]"]
+        min_length=1, examples=[[{"group": "grip", "component": "y", "factor": 1}]]
     )
     """prescribed displacements"""
     initial_crack: Length | None = None
     """where given, facets with x below it are cracked from the start"""
-    thickness: Length = ONE_NANOMETRE
+    thickness: Length = Field(default="1 nm", validate_default=True)
     """width along the third direction of a 2D mesh"""
 
     @model_validator(mode="after")

@@ -1,0 +1,259 @@
+"""The command line. Heavy imports happen inside the commands, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+DESCRIPTION = "From an interatomic potential, through the law of an interface, to a specimen that comes apart."
+EPILOG = 'Start with "multiscale init adhesion", then "multiscale run adhesion.yaml", in parallel under "mpirun -n 4".'
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 physics or numerics failed, 2 the user's mistake."""
+    arguments = build_parser().parse_args(argv)
+    return arguments.command(arguments)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="multiscale",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=18),
+    )
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run a case", description="Run a case and write everything to a directory.")
+    run.add_argument("case", type=Path, metavar="CASE.yaml")
+    run.add_argument("-o", "--output", type=Path, metavar="DIR", help="run directory (default: runs/CASE)")
+    run.add_argument("--force", action="store_true", help="write into a directory that is not empty")
+    run.add_argument("--quiet", action="store_true", help="show no progress")
+    _add_traceback(run)
+    run.set_defaults(command=_run)
+
+    validate = commands.add_parser(
+        "validate",
+        help="check a case and predict what it will do",
+        description="Check a case file and predict onset, peak load, cohesive zone and mesh before running it.",
+    )
+    validate.add_argument("case", type=Path, metavar="CASE.yaml")
+    _add_traceback(validate)
+    validate.set_defaults(command=_validate)
+
+    init = commands.add_parser("init", help="write a commented case file", description="Write a commented case file.")
+    init.add_argument("study", metavar="STUDY", help="adhesion")
+    init.add_argument("-o", "--output", metavar="FILE", help="file to write (default: STUDY.yaml; - for the terminal)")
+    init.add_argument("--force", action="store_true", help="write over an existing file")
+    init.set_defaults(command=_init)
+
+    potentials = commands.add_parser("potentials", help="list what is installed and what each can do")
+    potentials.set_defaults(command=_potentials)
+
+    doctor = commands.add_parser("doctor", help="check this installation: versions, MPI, self-tests")
+    doctor.set_defaults(command=_doctor)
+
+    report = commands.add_parser("report", help="make plots and report.html of a run again")
+    report.add_argument("directory", type=Path, metavar="DIR")
+    _add_traceback(report)
+    report.set_defaults(command=_report)
+
+    schema = commands.add_parser("schema", help="print the JSON Schema of a case, for editors")
+    schema.add_argument("study", nargs="?", default="adhesion", metavar="STUDY", help="default: adhesion")
+    schema.set_defaults(command=_schema)
+    return parser
+
+
+class _Version(argparse.Action):
+    """Prints the version, looked up only when asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **_: Any):
+        super().__init__(option_strings, dest, nargs=0, help="show the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib import metadata
+
+        try:
+            version = metadata.version("multiscale-mlip")
+        except metadata.PackageNotFoundError:
+            version = "(not installed as a package)"
+        parser.exit(message=f"multiscale {version}\n")
+
+
+def _add_traceback(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--traceback", action="store_true", help="show where in the code an error arose")
+
+
+def _complain(text: str) -> None:
+    print(f"error: {text}" if "\n" not in text else f"errors:\n{text}", file=sys.stderr, flush=True)
+
+
+def _world() -> Any:
+    """The MPI world, or a world of one where mpi4py is missing."""
+    try:
+        from mpi4py import MPI
+    except ImportError:
+        if any(name in os.environ for name in ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK")):
+            raise
+        return _OneRank()
+    return MPI.COMM_WORLD
+
+
+class _OneRank:
+    """The part of a communicator that the command line uses, for one process."""
+
+    rank, size = 0, 1
+
+    def bcast(self, value: Any, root: int = 0) -> Any:
+        return value
+
+
+def _load_together(path: Path, comm: Any) -> Any:
+    """Read the case on rank 0 and give it, or the error, to all ranks."""
+    from multiscale.config import CaseError, load_case
+
+    outcome: Any = None
+    if comm.rank == 0:
+        try:
+            outcome = load_case(path)
+        except CaseError as error:
+            outcome = error
+    outcome = comm.bcast(outcome, root=0)
+    if isinstance(outcome, CaseError):
+        raise outcome
+    return outcome
+
+
+def _guarded(work: Any, arguments: argparse.Namespace, *, comm: Any, directory: Path | None = None) -> int:
+    """Run a command's work; failures become one message and an exit code on all ranks."""
+    from multiscale import failures
+
+    case_file = getattr(arguments, "case", None)
+
+    def report(error: BaseException) -> None:
+        if arguments.traceback:
+            import traceback
+
+            traceback.print_exception(error)
+        text = failures.message(error, case_file=case_file)
+        if text.startswith("unexpected"):
+            text += failures.save_traceback(error, directory)
+        _complain(text if comm.size == 1 or comm.rank == 0 else f"on rank {comm.rank}: {text}")
+
+    return failures.run_together(work, comm=comm, report=report)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    comm = _world()
+    directory = (arguments.output or Path("runs") / arguments.case.stem).absolute()
+
+    def work() -> None:
+        case = _load_together(arguments.case, comm)
+        from multiscale.progress import Progress
+        from multiscale.studies.adhesion import run_adhesion
+
+        progress = Progress.silent() if arguments.quiet else Progress.on(comm)
+        run_adhesion(case, directory=directory, comm=comm, progress=progress, force=arguments.force)
+        if comm.rank == 0:
+            print(f"Report: {directory / 'report.html'}")
+
+    return _guarded(work, arguments, comm=comm, directory=directory)
+
+
+def _validate(arguments: argparse.Namespace) -> int:
+    comm = _world()
+
+    def work() -> None:
+        case = _load_together(arguments.case, comm)
+        from multiscale.studies.adhesion import predict
+
+        rows, warnings = predict(case)
+        if comm.rank == 0:
+            _print_prediction(arguments.case, rows, warnings)
+
+    return _guarded(work, arguments, comm=comm)
+
+
+def _print_prediction(path: Path, rows: Sequence[tuple[str, str]], warnings: Sequence[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    console.print(f"[bold]{path}[/bold] is a valid case. Expected, before any step of it runs:", soft_wrap=True)
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    for label, value in rows:
+        table.add_row(label, f"[bold]{value}[/bold]")
+    console.print(table)
+    for warning in warnings:
+        console.print(f"[yellow]warning:[/yellow] {warning}", soft_wrap=True)
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from multiscale.config.base import either, nearest
+    from multiscale.config.template import TEMPLATES
+
+    text = TEMPLATES.get(arguments.study)
+    if text is None:
+        near = nearest(arguments.study, list(TEMPLATES))
+        hint = f'Did you mean "{near}"?' if near else f"Studies are: {either(list(TEMPLATES))}."
+        _complain(f"unknown study {arguments.study!r}. {hint}")
+        return 2
+    if arguments.output == "-":
+        print(text, end="")
+        return 0
+    path = Path(arguments.output or f"{arguments.study}.yaml")
+    if path.exists() and not arguments.force:
+        _complain(f"{path} exists. Choose another file with -o, or write over it with --force")
+        return 2
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        _complain(f"{path} cannot be written ({error.strerror}). Choose another file with -o")
+        return 2
+    print(f"Wrote {path}. Next: multiscale validate {path}")
+    return 0
+
+
+def _potentials(arguments: argparse.Namespace) -> int:
+    from multiscale.doctor import print_potentials
+
+    print_potentials()
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from multiscale.doctor import examine, print_findings
+
+    findings = examine()
+    print_findings(findings)
+    return 1 if any(finding.state == "broken" for finding in findings) else 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    def work() -> None:
+        from multiscale.report import make_report
+
+        print(f"Report: {make_report(arguments.directory)}")
+
+    return _guarded(work, arguments, comm=_OneRank(), directory=arguments.directory)
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    import json
+
+    from multiscale.config.base import either
+    from multiscale.config.load import STUDIES
+
+    if arguments.study not in STUDIES:
+        _complain(f"unknown study {arguments.study!r}. Studies are: {either(list(STUDIES))}")
+        return 2
+    schema = STUDIES[arguments.study].model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    print(json.dumps(schema, indent=2, ensure_ascii=False))
+    return 0
