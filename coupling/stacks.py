@@ -1,21 +1,57 @@
 """Does a law taken from atoms predict what atoms do? Stacks of crystal planes, pulled apart, say so.
 
-A stack of N planes of period L = N·d is two elastic blocks and one cohesive interface. Its curves of energy and stress
-against elongation follow from the law and the blocks' elasticity; atoms compute them independently. With the bulk's
-elasticity taken out once the two agree; with a law that still holds it, the elasticity counts twice and they do not.
+A stack of N planes of period L = N·d is elastic crystal and one cohesive interface. Its curves of energy and stress
+against elongation follow from the law and the crystal's elasticity; atoms compute them independently. With the elasticity
+taken out of the law once, the two agree; with a law that still holds it, the elasticity counts twice and they do not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atomistic.decohesion import StackCurve
-from coupling.cohesive import CohesiveExtraction
 from coupling.elasticity import UniaxialElasticity
+
+Array = NDArray[np.float64]
+
+
+class LawTable(Protocol):
+    """A law as arrays along its path: opening (n,) Å, potential (n,) eV/Å², traction (n,) eV/Å³."""
+
+    @property
+    def opening(self) -> Array:
+        """δ (n,) Å."""
+
+    @property
+    def potential(self) -> Array:
+        """ψ (n,) eV/Å²."""
+
+    @property
+    def traction(self) -> Array:
+        """T (n,) eV/Å³."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GapCurve:
+    """The separation curve of a single gap: opening (n,) Å, energy (n,) eV/Å², traction (n,) eV/Å³."""
+
+    opening: Array
+    energy: Array
+    traction: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class UncorrectedLaw:
+    """A stack's curve taken for a law as it is: opening = elongation (n,) Å, potential (n,) eV/Å², traction (n,) eV/Å³."""
+
+    opening: Array
+    potential: Array
+    traction: Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +64,11 @@ class StackPath:
         stress: T (n,) eV/Å³.
     """
 
-    elongation: NDArray[np.float64]
-    energy: NDArray[np.float64]
-    stress: NDArray[np.float64]
+    elongation: Array
+    energy: Array
+    stress: Array
 
-    def at(self, elongation: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def at(self, elongation: Array) -> tuple[Array, Array]:
         """Energy and stress at given elongations on the loading branch: from zero to where the elongation turns back.
 
         NaN beyond that point, where under prescribed elongation the stack breaks.
@@ -46,7 +82,37 @@ class StackPath:
         )
 
 
-def predict_stack(extraction: CohesiveExtraction, elasticity: UniaxialElasticity, *, length: float) -> StackPath:
+def reduce_to_gap(stack: StackCurve, elasticity: UniaxialElasticity, *, spacing: float) -> GapCurve:
+    """Take the elasticity of all gaps but one out of a stack's equilibrium branch.
+
+        Δ = ū − (N−1) d ε(T),        φ = E/A − (N−1) d w(ε(T)).
+
+    What remains is the separation curve of one gap, with the relaxation of the surfaces in it; `extract_law` takes the
+    last gap's elasticity out with length = d. In two stages because the elongation of a stack turns back beyond the peak,
+    where its other gaps unload, while the opening of one gap does not.
+
+    Args:
+        stack: the equilibrium branch, the part unstable under prescribed elongation included.
+        elasticity: of the finite-element body.
+        spacing: of the planes, d (Å).
+
+    Raises:
+        ValueError: the opening that remains does not ascend: with this elasticity the stack's nonlinearity outweighs one
+            gap's opening. Use the potential's own uniaxial response, or fewer planes.
+    """
+    length = (stack.n_planes - 1) * spacing
+    traction = np.asarray(stack.traction, float)
+    opening = np.asarray(stack.elongation, float) - length * elasticity.strain(traction)
+    if np.any(np.diff(opening) <= 0):
+        raise ValueError(
+            f"with the elasticity given, the opening taken from the stack of {stack.n_planes} planes folds back: "
+            "use the potential's own uniaxial response (CauchyBornUniaxial), or fewer planes"
+        )
+    energy = np.asarray(stack.energy, float) - length * elasticity.energy_density(traction)
+    return GapCurve(opening=opening - opening[0], energy=energy - energy[0], traction=traction)
+
+
+def predict_stack(law: LawTable, elasticity: UniaxialElasticity, *, length: float) -> StackPath:
     """The path of a stack of elastic blocks with one cohesive interface.
 
         ū = L ε(T) + δ,        E/A = L w(ε(T)) + ψ(δ),        T = T(δ)
@@ -55,14 +121,14 @@ def predict_stack(extraction: CohesiveExtraction, elasticity: UniaxialElasticity
     and Van der Ven 2017 on its stability).
 
     Args:
-        extraction: the law.
+        law: the law's table.
         elasticity: of the blocks.
         length: L, the period of the stack (Å).
     """
-    stress = np.maximum(extraction.traction, 0.0)
+    stress = np.maximum(law.traction, 0.0)
     return StackPath(
-        elongation=length * elasticity.strain(stress) + extraction.opening,
-        energy=length * elasticity.energy_density(stress) + extraction.potential,
+        elongation=length * elasticity.strain(stress) + law.opening,
+        energy=length * elasticity.energy_density(stress) + law.potential,
         stress=stress,
     )
 
@@ -77,8 +143,8 @@ class StackError:
         energy: the largest error of energy on the stable range, as a fraction of the work of separation.
         stress: the largest error of stress, as a fraction of the peak traction.
         points: the number of elongations compared.
-        beyond: elongations of the atoms' stable range at which the prediction has already broken; their errors count as
-            the whole of what the atoms still carry.
+        beyond: how many of them lie where the prediction has already broken; there it carries no stress and the whole
+            work of separation.
     """
 
     law: str
@@ -90,7 +156,7 @@ class StackError:
 
 
 def compare_stacks(
-    laws: Mapping[str, tuple[CohesiveExtraction, UniaxialElasticity]],
+    laws: Mapping[str, tuple[LawTable, UniaxialElasticity]],
     references: Sequence[StackCurve],
     *,
     spacing: float,
@@ -109,12 +175,12 @@ def compare_stacks(
     rows = []
     for reference in references:
         stable = np.asarray(reference.stable, bool)
-        elongation = np.asarray(reference.elongation)[stable]
-        for name, (extraction, elasticity) in laws.items():
-            path = predict_stack(extraction, elasticity, length=reference.n_planes * spacing)
+        elongation = np.asarray(reference.elongation, float)[stable]
+        for name, (law, elasticity) in laws.items():
+            path = predict_stack(law, elasticity, length=reference.n_planes * spacing)
             energy, stress = path.at(elongation)
             beyond = np.isnan(energy)
-            energy, stress = np.where(beyond, extraction.work, energy), np.where(beyond, 0.0, stress)
+            energy, stress = np.where(beyond, law.potential[-1], energy), np.where(beyond, 0.0, stress)
             rows.append(
                 StackError(
                     law=name,

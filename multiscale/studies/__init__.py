@@ -1,0 +1,1 @@
+"""Studies: each reads as the story of its own physics."""
