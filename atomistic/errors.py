@@ -1,0 +1,65 @@
+"""What can go wrong with potentials and crystals, each with a name of its own."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AtomisticError(ValueError):
+    """A request that the atomistic side cannot meet as it was given; the message says what would do."""
+
+
+class UnknownPotentialError(AtomisticError):
+    """The specification names no potential that `load_potential` knows, or describes one badly."""
+
+
+class UnknownElementError(AtomisticError):
+    """The potential has no parameters for an element of the structure."""
+
+
+class ModelFileError(AtomisticError):
+    """A model or parameter file is missing, or is not what its name promises."""
+
+
+class DeviceError(AtomisticError):
+    """The device asked for does not exist here, or the potential cannot run on it."""
+
+
+class CrystalError(AtomisticError):
+    """A crystal structure that is unknown, does not fit its symbols, or is no minimum of the potential."""
+
+
+class InvalidPlaneError(AtomisticError):
+    """Miller indices that name no lattice plane or direction of the crystal."""
+
+
+class InvalidCurveError(AtomisticError):
+    """Openings, strains or numbers of planes from which no separation curve can be computed."""
+
+
+class MissingEngineError(ImportError):
+    """A potential whose package is not installed; the message is the line that installs it."""
+
+    def __init__(self, what: str, install: str) -> None:
+        self.install = install
+        super().__init__(f"{what} is not installed. Install it with: {install}")
+
+
+class EvaluationError(RuntimeError):
+    """The potential ran but gave no usable numbers: not a number, lost atoms, an engine's own error."""
+
+
+class RelaxationError(RuntimeError):
+    """Atoms that did not come to rest; carries the largest force left (eV/Å) and the number of evaluations."""
+
+    def __init__(self, message: str, *, force: float, calls: int) -> None:
+        self.force = force
+        self.calls = calls
+        super().__init__(message)
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Return ' Did you mean ...?' for the valid name closest to `name`, or an empty string."""
+    close = difflib.get_close_matches(name.lower(), list(valid), n=1, cutoff=0.4)
+    return f" Did you mean {close[0]!r}?" if close else ""

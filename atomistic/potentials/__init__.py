@@ -1,0 +1,14 @@
+"""Potentials: one call that turns a name, a file or an import path into a counted ASE calculator."""
+
+from atomistic.potentials.base import CallCounter, Capabilities, Evaluation, Potential
+from atomistic.potentials.registry import PotentialInfo, available_potentials, load_potential
+
+__all__ = [
+    "CallCounter",
+    "Capabilities",
+    "Evaluation",
+    "Potential",
+    "PotentialInfo",
+    "available_potentials",
+    "load_potential",
+]

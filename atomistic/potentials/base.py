@@ -1,0 +1,187 @@
+"""What every potential looks like from outside: a counted ASE calculator and a record of what it can do."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from ase.data import chemical_symbols
+from ase.stress import voigt_6_to_full_3x3_stress
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from atomistic.errors import EvaluationError, UnknownElementError
+
+#: The 89 elements of the Materials Project trajectories (Deng et al. 2023): up to Pu, without Po, At, Rn, Fr and Ra.
+MPTRJ_ELEMENTS = frozenset(s for z, s in enumerate(chemical_symbols[:95]) if 0 < z and not 84 <= z <= 88)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capabilities:
+    """What a potential knows and gives.
+
+    Attributes:
+        name: the name under which it was loaded.
+        elements: chemical symbols that it has parameters for; None where it does not say (any may be tried).
+        stress: whether it gives stresses.
+        energies_per_atom: whether it gives an energy for each atom.
+        precision: "float32" or "float64", that of the energies.
+        devices: where it can run.
+        parallel: whether one evaluation spreads over the ranks of its communicator.
+        cutoff: distance up to which two atoms are linked in one layer (Å), if known.
+        model_file: the file of weights or parameters, if there is one.
+        model_sha256: the hash of that file.
+        reference: what to cite.
+    """
+
+    name: str
+    elements: frozenset[str] | None
+    stress: bool = True
+    energies_per_atom: bool = False
+    precision: str = "float64"
+    devices: tuple[str, ...] = ("cpu",)
+    parallel: bool = False
+    cutoff: float | None = None
+    model_file: Path | None = None
+    model_sha256: str | None = None
+    reference: str = ""
+
+
+@dataclass
+class CallCounter:
+    """Evaluations made so far: how many, over how many atoms altogether, and the seconds spent inside them."""
+
+    calls: int = 0
+    atoms: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One evaluation of a structure.
+
+    Attributes:
+        energy: eV.
+        forces: (n, 3), eV/Å.
+        stress: (3, 3), symmetric, eV/Å³, positive in tension; zeros where no direction is periodic.
+    """
+
+    energy: float
+    forces: NDArray[np.float64]
+    stress: NDArray[np.float64]
+
+
+@dataclass
+class Potential:
+    """An ASE calculator whose evaluations are counted and checked, with the record of what it can do.
+
+    Attributes:
+        calculator: the ASE calculator; attach it to atoms as usual.
+        capabilities: what it knows and gives.
+        comm: the communicator that takes part in one evaluation (MPI.COMM_SELF for engines that run on one rank).
+        counter: the evaluations made so far; results that the calculator remembers are not counted.
+    """
+
+    calculator: Any
+    capabilities: Capabilities
+    comm: MPI.Comm
+    counter: CallCounter = field(default_factory=CallCounter)
+
+    def __post_init__(self) -> None:
+        self.calculator.calculate = _counted(self.calculator, self.counter, self.capabilities.name)
+
+    def check_elements(self, symbols: Iterable[str]) -> None:
+        """Raise UnknownElementError unless the potential has parameters for every one of `symbols`."""
+        known = self.capabilities.elements
+        unknown = sorted(set(symbols) - known) if known is not None else []
+        if known is not None and unknown:
+            listed = ", ".join(sorted(known)) if len(known) <= 20 else f"{len(known)} elements"
+            raise UnknownElementError(
+                f"The potential {self.capabilities.name!r} has no parameters for {', '.join(unknown)}; it knows {listed}. "
+                "Choose another potential (`multiscale potentials` lists them) or other elements."
+            )
+
+    def evaluate(self, atoms: Atoms) -> Evaluation:
+        """Return energy, forces and stress of `atoms` from at most one evaluation of the calculator.
+
+        Raises:
+            EvaluationError: a result is missing or not finite.
+        """
+        calculator = self.calculator
+        wanted = ["energy", "forces", "stress"]
+        changes = calculator.check_state(atoms)
+        if changes:
+            calculator.reset()
+        if changes or any(name not in calculator.results for name in wanted):
+            try:
+                calculator.calculate(atoms, wanted, changes or all_changes)
+            except (PropertyNotImplementedError, NotImplementedError) as error:
+                raise EvaluationError(
+                    f"The potential {self.capabilities.name!r} does not give all of {', '.join(wanted)} ({error})."
+                ) from error
+        results = calculator.results
+        stress = np.asarray(results.get("stress", np.zeros(6)), dtype=float)
+        if "stress" not in results and atoms.pbc.any():
+            raise EvaluationError(f"The potential {self.capabilities.name!r} gives no stress, which periodic cells need.")
+        return Evaluation(
+            energy=float(results["energy"]),
+            forces=np.array(results["forces"], dtype=float),
+            stress=stress.copy() if stress.shape == (3, 3) else voigt_6_to_full_3x3_stress(stress),
+        )
+
+    def isolated_energy(self, symbol: str) -> float | None:
+        """Return the energy (eV) of one free atom, or None where the potential cannot evaluate it.
+
+        Foundation models were hardly shown free atoms: theirs is an extrapolation, and so is a cohesive energy from it.
+        """
+        atoms = Atoms(symbol, cell=[30.0] * 3, pbc=False)
+        try:
+            self.calculator.reset()
+            self.calculator.calculate(atoms, ["energy"], all_changes)
+        except (EvaluationError, ValueError, RuntimeError, IndexError, AttributeError, NotImplementedError):
+            # Engines differ in how they refuse an atom without neighbours; any refusal means the same here.
+            return None
+        return float(self.calculator.results["energy"])
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _counted(calculator: Calculator, counter: CallCounter, name: str) -> Callable[..., None]:
+    """Wrap `calculator.calculate`: count, time, and refuse results that are not finite."""
+    bare = calculator.calculate
+
+    def calculate(atoms: Atoms | None = None, properties: Any = ("energy",), system_changes: Any = all_changes) -> None:
+        start = time.perf_counter()
+        bare(atoms, list(properties), system_changes)
+        counter.seconds += time.perf_counter() - start
+        counter.calls += 1
+        counter.atoms += len(atoms) if atoms is not None else 0
+        for key in ("energy", "forces", "stress"):
+            if key in calculator.results and not np.all(np.isfinite(calculator.results[key])):
+                calculator.results = {}
+                shortest = _shortest_distance(atoms)
+                raise EvaluationError(
+                    f"The potential {name!r} gave a {key} that is not finite for {atoms.symbols if atoms else 'no atoms'}"
+                    f"{shortest}. Atoms too close together and elements outside the training set are the usual causes."
+                )
+
+    return calculate
+
+
+def _shortest_distance(atoms: Atoms | None) -> str:
+    """Describe the shortest distance between two atoms, for an error message."""
+    if atoms is None or len(atoms) < 2:
+        return ""
+    distances = atoms.get_all_distances(mic=bool(atoms.pbc.any()))
+    return f" (shortest distance {distances[np.triu_indices(len(atoms), 1)].min():.3f} Å)"
