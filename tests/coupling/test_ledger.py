@@ -20,7 +20,7 @@ def spring_and_slider(steps: int, *, leak: float = 0.0) -> EnergyLedger:
 
 def test_run_closure_falls_with_the_square_of_the_step():
     coarse, fine = spring_and_slider(20).run_closure(), spring_and_slider(40).run_closure()
-    assert coarse / fine == pytest.approx(4, rel=1e-3)
+    assert coarse / fine == pytest.approx(4, rel=5e-3)
 
 
 def test_lost_energy_is_seen():

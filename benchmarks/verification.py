@@ -1,0 +1,91 @@
+"""Run every benchmark alone, one after the other, and write docs/verification.md from the JSON that they print.
+
+python benchmarks/verification.py [NAME ...]     only those named; the others keep the rows of their last run
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+PAGE = HERE.parent / "docs" / "verification.md"
+
+# What each benchmark holds its figures against, and where that comes from.
+SUBJECTS = {
+    "interface": "Uniform opening of an interface, all cell types, 1 to 3 ranks. Target: the law itself, E(t − δ)/L = T(δ).",
+    "dcb": "Double cantilever beam. Target: beam envelope and J = 2Pθ/b of Alfano (2006), Compos. Sci. Technol. 66, 723.",
+    "elasticity": "Elastic constants from stresses. Target: second differences of the energy; explicit rotation of the crystal.",
+    "stack": "A law from a stack of 10 planes predicts stacks of 14 and 20. Target: the same stacks computed by atoms.",
+    "fe_overhead": "Assembly and solution of a linear problem. Target: bare DOLFINx doing the same.",
+    "main_job": "The main job, examples/adhesion.yaml: phases, potential calls, memory, closure of the energy ledger.",
+}
+
+
+def run(name: str) -> dict:
+    """Run one benchmark; returns its JSON with `seconds` and `command` added."""
+    began = time.time()
+    print(f"{name} ...", flush=True)
+    done = subprocess.run([sys.executable, str(HERE / f"{name}.py")], capture_output=True, text=True, check=False)
+    lines = done.stdout.strip().splitlines()
+    try:
+        result = json.loads(lines[-1])
+    except (IndexError, json.JSONDecodeError):
+        raise SystemExit(f"benchmarks/{name}.py printed no JSON (exit status {done.returncode}):\n{done.stderr[-2000:]}") from None
+    result["seconds"] = round(time.time() - began, 1)
+    result["date"] = date.today().isoformat()
+    result["machine"] = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores"
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    print(f"{name}: {'holds' if result['holds'] else 'FAILS'} in {result['seconds']} s", flush=True)
+    return result
+
+
+def section(result: dict) -> str:
+    """One benchmark's part of the page."""
+    name = result["benchmark"]
+    rows = []
+    for figure, value in result["figures"].items():
+        bound = result["bounds"].get(figure)
+        shown = f"{value:.6g}" if isinstance(value, int | float) else str(value)
+        rows.append(f"| {figure.replace('_', ' ')} | {shown} | {f'{bound[0]} {bound[1]:g}' if bound else ''} |")
+    return "\n".join(
+        [
+            f"## {name}",
+            "",
+            SUBJECTS[name],
+            "",
+            f"`python benchmarks/{name}.py`, {result['date']}, {result['machine']}, {result['seconds']:g} s: "
+            f"**{'all bounds hold' if result['holds'] else 'a bound fails'}**",
+            "",
+            "| figure | measured | bound |",
+            "|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def main() -> int:
+    """Run, write the page; exit status 1 where a bound fails."""
+    names = sys.argv[1:] or list(SUBJECTS)
+    if unknown := set(names) - set(SUBJECTS):
+        raise SystemExit(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(SUBJECTS)}")
+    for name in names:
+        run(name)
+    stored = [RESULTS / f"{name}.json" for name in SUBJECTS]
+    results = [json.loads(path.read_text()) for path in stored if path.exists()]
+    head = "# Verification\n\nWritten by `python benchmarks/verification.py` (`make bench`) from what the benchmarks print; not by hand.\n\n"
+    PAGE.write_text(head + "\n".join(section(result) for result in results))
+    return 0 if all(result["holds"] for result in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
