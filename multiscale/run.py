@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from multiscale.units import ANGSTROM_IN_NM, EV_PER_A3_IN_GPA
+
 RECORDED_PACKAGES = [
     "multiscale-mlip",
     "numpy",
@@ -147,6 +149,23 @@ class RunDirectory:
             buffer = io.BytesIO()
             np.savez_compressed(buffer, **arrays)
             write_atomically(self.file(name), buffer.getvalue())
+
+    def write_fields(self, snapshot: Any, *, name: str = "fields_last.npz") -> None:
+        """Write gathered fields for the figures, lengths in nm and stress in GPa.
+
+        Args:
+            snapshot: with points (n, 2|3) Å, triangles (m, 3), displacement (n, 2|3) Å and von_mises (n,) or (m,)
+                eV/Å³, e.g. ``continuum.output.gather_fields(solid)``; not looked at on ranks other than 0.
+            name: of the file.
+        """
+        if self._writes:
+            self.write_arrays(
+                name,
+                points=np.asarray(snapshot.points) * ANGSTROM_IN_NM,
+                triangles=np.asarray(snapshot.triangles),
+                displacement=np.asarray(snapshot.displacement) * ANGSTROM_IN_NM,
+                von_mises=np.asarray(snapshot.von_mises) * EV_PER_A3_IN_GPA,
+            )
 
     def record(self, **fields: Any) -> None:
         """Add to ``run.json`` at once, e.g. ``record(potential=describe_potential(potential))``."""

@@ -21,7 +21,8 @@ class TableError(ValueError):
 class Table:
     """Columns of numbers by name, shape (n,) each, and their units as written in the header.
 
-    A name that occurs with several units (traction in eV/angstrom^3 and in GPa) is found as ``"traction [GPa]"`` too.
+        Names are in lower case. Each column is found by name with unit too, ``"traction [gpa]"``, for a name that occurs with
+    several units; the bare name is then the first of them.
     """
 
     columns: Mapping[str, np.ndarray]
@@ -63,7 +64,7 @@ def read_table(path: str | Path) -> Table:
     for index, match in enumerate(header):
         assert match is not None  # the pattern matches any text
         name, unit = match["name"].strip().lower(), match["unit"]
-        for key in (name, f"{name} [{unit}]") if unit else (name,):
+        for key in (name, f"{name} [{unit.lower()}]") if unit else (name,):
             if key not in columns:
                 columns[key] = data[:, index]
                 if unit:

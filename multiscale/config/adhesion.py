@@ -57,7 +57,7 @@ class DecohesionModel(CaseModel):
     """rigid halves, or a stack whose planes relax"""
     opening: OpeningRange = OpeningRange()
     """range of openings"""
-    planes: int = Field(default=10, ge=4)
+    planes: int = Field(default=10, ge=6)
     """number of atomic planes in the stack"""
     relax: bool = True
     """report the relaxed work of separation too"""
