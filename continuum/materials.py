@@ -49,7 +49,7 @@ class LinearElastic:
         object.__setattr__(self, "stiffness", matrix)
 
     @classmethod
-    def isotropic(cls, *, E: float, nu: float) -> Self:  # noqa: N803 - the field's names
+    def isotropic(cls, *, E: float, nu: float) -> Self:
         """Isotropic material from Young's modulus (eV/Å³) and Poisson's ratio."""
         if not np.isfinite(E) or E <= 0.0 or not -1.0 < nu < 0.5:
             raise MaterialError(f"E = {E!r}, nu = {nu!r}: expected E > 0 and -1 < nu < 0.5")

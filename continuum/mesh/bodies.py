@@ -114,7 +114,9 @@ def split_bodies(
         ]
         found = np.concatenate(here)
         if not len(found):
-            raise MeshError(f"interface {name!r}: bodies {pair[0]!r} and {pair[1]!r} share no facet; do their nodes match?")
+            raise MeshError(
+                f"interface {name!r}: bodies {pair[0]!r} and {pair[1]!r} share no facet; do their nodes match?"
+            )
         tied[found] = True
         cell_1 = np.concatenate([owner[here[0]], other[here[1]]])
         cell_2 = np.concatenate([other[here[0]], owner[here[1]]])
@@ -125,7 +127,9 @@ def split_bodies(
     if (between & ~tied).any():
         f = np.flatnonzero(between & ~tied)[0]
         pair = tuple(bodies[int(body_of_cell[i])] for i in (owner[f], other[f]))
-        raise MeshError(f"bodies {pair[0]!r} and {pair[1]!r} touch but no interface names them: add one or make them one body")
+        raise MeshError(
+            f"bodies {pair[0]!r} and {pair[1]!r} touch but no interface names them: add one or make them one body"
+        )
     outer = np.flatnonzero(other < 0)
     chosen = {}
     for name, rule in groups.items():
@@ -148,9 +152,13 @@ def _check(
     if points.ndim != 2 or points.shape[1] != CELLS[cell] or not np.isfinite(points).all():
         raise MeshError(f"points of shape {points.shape}: expected (n, {CELLS[cell]}) finite coordinates for {cell}s")
     if len(cells) != len(body_of_cell) or len(cells) == 0:
-        raise MeshError(f"{len(cells)} cells and {len(body_of_cell)} body indices: expected one index a cell, at least one")
+        raise MeshError(
+            f"{len(cells)} cells and {len(body_of_cell)} body indices: expected one index a cell, at least one"
+        )
     if set(np.unique(body_of_cell)) != set(range(len(bodies))):
-        raise MeshError(f"body indices {np.unique(body_of_cell)}: expected each of 0..{len(bodies) - 1} for {list(bodies)}")
+        raise MeshError(
+            f"body indices {np.unique(body_of_cell)}: expected each of 0..{len(bodies) - 1} for {list(bodies)}"
+        )
     for name, pair in interfaces.items():
         if len(pair) != 2 or pair[0] == pair[1] or not set(pair) <= set(bodies):
             raise MeshError(f"interface {name!r} between {list(pair)}: expected two different bodies of {list(bodies)}")
@@ -184,7 +192,9 @@ def _pick(name: str, rule: Predicate | Integers, points: Array, outer: Integers)
         wanted = {tuple(row) for row in np.sort(np.asarray(rule), axis=1).tolist()}
         picked = np.array([i for i, row in enumerate(outer.tolist()) if tuple(row) in wanted], dtype=np.int64)
     if not len(picked):
-        raise MeshError(f"group {name!r}: no facet on the outer boundary belongs to it; check its place or physical group")
+        raise MeshError(
+            f"group {name!r}: no facet on the outer boundary belongs to it; check its place or physical group"
+        )
     return picked
 
 

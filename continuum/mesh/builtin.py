@@ -44,7 +44,9 @@ def block(
         raise MeshError(f"cell = {cell!r}: expected one of {', '.join(CELLS)}")
     dim = CELLS[cell]
     if len(size) != dim or len(divisions) != dim or min(size) <= 0 or min(divisions) < 1:
-        raise MeshError(f"size = {size}, divisions = {divisions}: expected {dim} positive lengths and {dim} counts for {cell}s")
+        raise MeshError(
+            f"size = {size}, divisions = {divisions}: expected {dim} positive lengths and {dim} counts for {cell}s"
+        )
     height = float(size[1])
     levels = [0.5 * height] if interface_at is None else [float(y) for y in np.atleast_1d(interface_at)]
     edges = [0.0, *levels, height]
@@ -124,7 +126,9 @@ def double_cantilever_beam(
             "expected 0 <= fine_from <= initial_crack < fine_to <= length"
         )
     if not 1.0 < growth <= 3.0 or fine_size > arm_height:
-        raise MeshError(f"growth = {growth!r}, fine_size = {fine_size:g}: expected growth in (1, 3], fine_size <= arm_height")
+        raise MeshError(
+            f"growth = {growth!r}, fine_size = {fine_size:g}: expected growth in (1, 3], fine_size <= arm_height"
+        )
     line = graded_line(length, initial_crack, (fine_from, fine_to), fine_size, growth, max(coarse, fine_size))
     heights = graded_rows(arm_height, fine_size, growth, max(coarse, fine_size))
     if cell == "quadrilateral":
@@ -194,11 +198,11 @@ def _grid(lines: Sequence[Array], cell: str) -> tuple[Array, NDArray[np.int64]]:
     return points, cubes.astype(np.int64)
 
 
-def _on(axis: int, value: float):  # noqa: ANN202
+def _on(axis: int, value: float):
     """Predicate: facets whose midpoint has that coordinate."""
     return lambda m: np.abs(m[:, axis] - value) < 1e-9 * max(1.0, float(np.ptp(m[:, axis])))
 
 
-def _below(value: float):  # noqa: ANN202
+def _below(value: float):
     """Predicate: facets whose midpoint has a smaller x."""
     return lambda m: m[:, 0] < value

@@ -6,7 +6,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-def graded_line(length: float, tip: float, fine: tuple[float, float], size: float, growth: float, coarse: float) -> Array:
+def graded_line(
+    length: float, tip: float, fine: tuple[float, float], size: float, growth: float, coarse: float
+) -> Array:
     """Rising points from 0 to `length` with spacing `size` in the interval `fine`, growing away from it.
 
     The tip of the initial crack is one of the points.

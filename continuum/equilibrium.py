@@ -1,0 +1,276 @@
+"""Equilibrium at one load: the tip's nonlinearity condensed, the rest corrected with a factor that is kept.
+
+One pass solves the process zone exactly on the linear reference (process_zone.py), adds the answer to the displacement and
+looks at the true residual; what is left comes from points outside the zone and shrinks quickly. The factor of the
+reference serves many load steps; it is renewed when the zone has grown long or passes stop helping. Interfaces that
+soften everywhere at once, too many unknowns for dense matrices, go through Newton's method on the whole solid instead.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.linalg as la
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from continuum.laws import LawResponse
+from continuum.linear import ReferenceMatrix
+from continuum.options import SolverOptions
+from continuum.process_zone import Settled, Window, settle
+from continuum.solid import Solid
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+class NotReached(RuntimeError):
+    """No equilibrium found at this load from this start: the caller cuts the step.
+
+    Attributes:
+        residual: relative, where the search ended.
+    """
+
+    def __init__(self, residual: float) -> None:
+        super().__init__(f"relative residual {residual:.3g}")
+        self.residual = residual
+
+
+class Equilibrium:
+    """Finds equilibria of one solid, one load after another.
+
+    Attributes:
+        iterations: passes, Newton and secant steps taken so far.
+        reference: the factorised matrix; it counts its factorisations.
+    """
+
+    def __init__(self, solid: Solid, options: SolverOptions) -> None:
+        self.solid, self.options = solid, options
+        self.iterations = 0
+        self.reference = ReferenceMatrix(solid)
+        interfaces = solid.interfaces
+        self._facets = len(interfaces.midpoints)
+        # Neighbours that join the zone with a facet: the few next ones along a path, a ring around it on a surface.
+        near = min(options.zone_padding, self._facets)
+        self._near = (
+            cKDTree(interfaces.midpoints).query(interfaces.midpoints, k=[*range(1, near + 1)])[1] if near else None
+        )
+        self._forget()
+        self._fresh = False
+
+    def reach(self, load: float) -> None:
+        """Move the solid's displacement to equilibrium at a load; collective.
+
+        Raises:
+            NotReached: on all ranks; the displacement is then wherever the search ended.
+        """
+        solid, limit = self.solid, self.options.zone_limit
+        if not self._fresh or len(self._columns) > self.options.zone_renewal:
+            self._renew()
+        solid.set_load(load)
+        last, renewed = np.inf, False
+        for _ in range(self.options.max_iterations):
+            answer = solid.respond() if solid.interfaces.points else None
+            force, residual = self._residual(answer)
+            if residual <= self.options.rtol:
+                return
+            if not np.isfinite(residual):
+                raise NotReached(residual)
+            if residual > 0.5 * last:
+                # Passes stopped helping: a new reference at this state, once; after that the step is too long.
+                if renewed or residual < 20.0 * self.options.rtol:
+                    if residual <= 20.0 * self.options.rtol:
+                        return
+                    raise NotReached(residual)
+                self._renew()
+                renewed, last = True, np.inf
+            else:
+                last = residual
+            if not self._pass(force, answer, limit):
+                self._newton(answer)
+                return
+        raise NotReached(residual)
+
+    def _residual(self, answer: LawResponse | None) -> tuple[Array, float]:
+        """Unbalanced forces on free dofs (this rank's), and their norm relative to the forces in play."""
+        solid, mine = self.solid, self.solid.prescribed.dofs[self.solid.prescribed.owned]
+        force = solid.internal_force(None if answer is None else answer.traction).array.copy()
+        reactions = float(force[mine] @ force[mine])
+        force[mine] = 0.0
+        total, reactions = solid.comm.allreduce(np.array([float(force @ force), reactions]))
+        scale = reactions
+        if answer is not None:
+            scale = max(scale, float((solid.interfaces.forces(answer.traction) ** 2).sum()))
+        return force, float(np.sqrt(total / scale)) if scale > 0.0 else float(total > 0.0)
+
+    def _renew(self) -> None:
+        """Factorise at the present state: tangents where they stiffen, secants where they soften (always definite)."""
+        interfaces, stiffness = self.solid.interfaces, np.zeros((0, self.solid.dim, self.solid.dim))
+        if interfaces.points:
+            stiffness = definite(self.solid.respond())
+        self._stiffness = stiffness
+        self.reference.factorise(stiffness)
+        self._forget()
+        self._fresh = True
+
+    def renew_next(self) -> None:
+        """Renew the factor before the next load: after a failed one, the kept reference may be far from the state."""
+        self._fresh = False
+
+    def _forget(self) -> None:
+        n = self.solid.interfaces.pairs * self.solid.dim
+        self._zone = np.zeros(self._facets, dtype=bool)
+        self._columns = np.zeros(0, dtype=np.int64)
+        self._flexibility = np.zeros((n, 0))
+        self._rigidity = np.zeros((0, 0))
+
+    def _pass(self, force: Array, answer: LawResponse | None, limit: int) -> bool:
+        """One correction of the displacement; False where the zone would exceed `limit` unknowns."""
+        solid = self.solid
+        self.iterations += 1
+        if answer is None:
+            solid.owned()[:] += self.reference.solve(-force)
+            return True
+        linear = solid.nodal_jumps(self.reference.solve(-force)).ravel()
+        jump = solid.jumps()
+        x, excess = np.zeros(len(self._columns)), np.zeros(len(self._columns))
+        first = True
+        while True:
+            if first and len(self._columns):
+                x, excess = self._settle(linear, linear[self._columns], jump, answer)
+            first = False
+            new = self._escaping(linear - self._flexibility @ excess, jump, answer)
+            if not len(new):
+                break
+            if not self._grow(new, limit):
+                return False
+            start = linear[self._columns]
+            start[: len(x)] = x
+            if len(x):
+                # The newcomers start from where the zone's opening so far has carried them.
+                start[len(x) :] -= self._flexibility[self._columns[len(x) :], : len(x)] @ excess
+            x, excess = self._settle(linear, start, jump, answer)
+        nodal = np.zeros(solid.interfaces.pairs * solid.dim)
+        nodal[self._columns] = excess
+        right = -force
+        solid.add_nodal_forces(right, -nodal.reshape(-1, solid.dim))
+        right[solid.prescribed.dofs[solid.prescribed.owned]] = 0.0
+        solid.owned()[:] += self.reference.solve(right)
+        return True
+
+    def _escaping(self, nodal: Array, jump: Array, answer: LawResponse) -> Integers:
+        """Facets outside the zone whose tractions leave the linear reference by more than the threshold."""
+        solid, interfaces = self.solid, self.solid.interfaces
+
+        def find() -> Integers:
+            change = interfaces.jumps(nodal)
+            after = interfaces.evaluate(jump + change, solid.history).traction
+            linear = answer.traction + np.einsum("pij,pj->pi", self._stiffness, change)
+            beyond = np.abs(after - linear).max(axis=1) > self.options.zone_threshold * interfaces.peak
+            facets = np.unique(interfaces.facet_of_point[beyond])
+            return facets[~self._zone[facets]]
+
+        return self._on_root(find)
+
+    def _grow(self, facets: Integers, limit: int) -> bool:
+        """Take facets and their neighbours into the zone; False where it would exceed `limit` unknowns."""
+        solid, zone = self.solid, self._zone.copy()
+        zone[self._near[facets].ravel()] = True
+        pairs = np.unique(solid.interfaces.facet_pairs[zone])
+        wanted = (pairs[:, None] * solid.dim + np.arange(solid.dim)).ravel()
+        wanted = wanted[self.reference.free[wanted]]
+        if len(wanted) > limit:
+            return False
+        self._zone = zone
+        new = np.setdiff1d(wanted, self._columns)
+        self._columns = np.concatenate([self._columns, new])
+        self._flexibility = np.concatenate([self._flexibility, self.reference.flexibility(new)], axis=1)
+        return True
+
+    def _settle(self, linear: Array, start: Array, jump: Array, answer: LawResponse) -> tuple[Array, Array]:
+        """Minimise over the zone; nodal jumps and excess forces of its columns, the same on all ranks."""
+        solid, interfaces = self.solid, self.solid.interfaces
+
+        def minimise() -> Settled:
+            rows = np.flatnonzero(self._zone[interfaces.facet_of_point])
+            if len(self._rigidity) != len(self._columns):
+                own = self._flexibility[self._columns]
+                self._rigidity = la.inv(0.5 * (own + own.T), check_finite=False)
+                self._rigidity = 0.5 * (self._rigidity + self._rigidity.T)
+            local = (rows[:, None] * solid.dim + np.arange(solid.dim)).ravel()
+            window = Window(
+                law=lambda j: interfaces.evaluate(j, solid.history[rows], rows),
+                jump=jump[rows],
+                traction=answer.traction[rows],
+                tangent=self._stiffness[rows],
+                weights=interfaces.weights[rows],
+                interpolation=interfaces.interpolation[local][:, self._columns],
+                rigidity=self._rigidity,
+            )
+            return settle(
+                window,
+                linear[self._columns],
+                start,
+                tolerance=0.1 * self.options.rtol,
+                max_iterations=self.options.max_zone_iterations,
+            )
+
+        settled = self._on_root(minimise)
+        self.iterations += settled.iterations
+        if settled.residual > 1e-4:
+            raise NotReached(settled.residual)
+        return settled.x, settled.excess
+
+    def _on_root[T](self, compute: Callable[[], T]) -> T:
+        """Value computed by rank 0 for all: rounding must not make ranks decide differently."""
+        comm = self.solid.comm
+        if comm.size == 1:
+            return compute()
+        return comm.bcast(compute() if comm.rank == 0 else None)
+
+    def _newton(self, answer: LawResponse) -> None:
+        """Newton's method on the whole solid, secants where the tangent is not definite, line search on the energy."""
+        solid, interfaces = self.solid, self.solid.interfaces
+        self._fresh = False
+        residual = np.inf
+        for _ in range(self.options.max_zone_iterations):
+            answer = solid.respond()
+            force, residual = self._residual(answer)
+            if residual <= self.options.rtol:
+                return
+            self.iterations += 1
+            self.reference.factorise(answer.tangent)
+            newton = self.reference.negative_pivots == 0
+            if not newton:
+                self.reference.factorise(definite(answer, secant=True))
+            step = self.reference.solve(-force)
+            vector = solid.bulk.createVecRight()
+            vector.array[:] = step
+            pulled = solid.bulk.createVecLeft()
+            solid.bulk.mult(vector, pulled)
+            solid.bulk.mult(solid.u.x.petsc_vec, vector)
+            linear, quadratic = solid.comm.allreduce(np.array([vector.array @ step, pulled.array @ step]))
+            jump, change = solid.jumps(), interfaces.jumps(solid.nodal_jumps(step))
+            slope = solid.comm.allreduce(float(force @ step))
+
+            def energy(length: float, linear=linear, quadratic=quadratic, jump=jump, change=change) -> float:
+                law = interfaces.evaluate(jump + length * change, solid.history)
+                held = float(interfaces.weights @ (law.stored + law.dissipated + law.contact))
+                return length * linear + 0.5 * length**2 * quadratic + held
+
+            length, before = 1.0, energy(0.0)
+            # Below 1e-6 the energy's change is rounding: full Newton steps finish.
+            while residual > 1e-6 and energy(length) > before + 1e-4 * length * slope and length > 1e-6:
+                length *= 0.5
+            solid.owned()[:] += length * step
+        raise NotReached(residual)
+
+
+def definite(answer: LawResponse, *, secant: bool = False) -> Array:
+    """Stiffness (points, dim, dim) that is never negative: tangents where they are definite, else (or always) secants."""
+    index = np.arange(answer.secant.shape[1])
+    stiffness = np.zeros_like(answer.tangent)
+    stiffness[:, index, index] = answer.secant
+    if secant:
+        return stiffness
+    good = np.linalg.eigvalsh(answer.tangent)[:, 0] >= 0.0
+    return np.where(good[:, None, None], answer.tangent, stiffness)

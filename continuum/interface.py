@@ -1,0 +1,273 @@
+"""Cohesive interfaces: from nodal displacements to jumps, tractions and energies.
+
+The jump of a node pair is u₂ − u₁. At the quadrature points of the facets, in the local frame (normal first),
+⟦u⟧ = N q with q the (pairs, dim) nodal jumps and N a sparse matrix built once. Internal forces are Nᵀ(w T), the tangent
+Nᵀ(w D)N. Interfaces have one dimension less than bodies, so each rank keeps all of them: laws are evaluated without
+communication and the numbering of pairs and facets (by place) does not depend on how many ranks there are.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import basix
+import numpy as np
+import scipy.sparse as sp
+from dolfinx import fem
+from dolfinx import mesh as dmesh
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from continuum.errors import MeshError
+from continuum.laws import CohesiveLaw, LawResponse
+from continuum.mesh import BodyMesh, InterfaceFacets
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+_FACET = {"triangle": "interval", "quadrilateral": "interval", "tetrahedron": "triangle", "hexahedron": "quadrilateral"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interface:
+    """Geometry of one interface, the same on every rank.
+
+    Attributes:
+        name: as the mesh calls it.
+        law: its traction–separation law.
+        nodes_1, nodes_2: (pairs,) global node (block) numbers on each side.
+        facet_pairs: (facets, nodes) pair indices.
+        midpoints: (facets, dim) Å.
+        shape: (points, nodes) shape functions at the quadrature points of a facet.
+        weights: (facets, points) Å^(dim−1), times the thickness in 2D.
+        frames: (facets, points, dim, dim) rows normal (out of the first body), tangents.
+        places: (facets, points, dim) quadrature points, Å.
+        cracked: (facets,) True where broken from the start.
+    """
+
+    name: str
+    law: CohesiveLaw
+    nodes_1: Integers
+    nodes_2: Integers
+    facet_pairs: Integers
+    midpoints: Array
+    shape: Array
+    weights: Array
+    frames: Array
+    places: Array
+    cracked: NDArray[np.bool_]
+
+    def interpolation(self) -> sp.csr_matrix:
+        """N: (facets·points·dim, pairs·dim), nodal jumps (laboratory frame) to local jumps at quadrature points."""
+        facets, points, dim, _ = self.frames.shape
+        nodes = self.facet_pairs.shape[1]
+        full = (facets, points, dim, nodes, dim)
+        values = np.broadcast_to(self.frames[:, :, :, None, :] * self.shape[None, :, None, :, None], full)
+        rows = np.arange(facets * points * dim).reshape(facets, points, dim, 1, 1)
+        columns = self.facet_pairs[:, None, None, :, None] * dim + np.arange(dim)
+        where = (np.broadcast_to(rows, full).ravel(), np.broadcast_to(columns, full).ravel())
+        size = (facets * points * dim, len(self.nodes_1) * dim)
+        return sp.csr_matrix((values.ravel(), where), shape=size)
+
+
+def build_interface(
+    bodies: BodyMesh, name: str, law: CohesiveLaw, space: fem.FunctionSpace, *, thickness: float
+) -> Interface:
+    """Pair the nodes of both sides of an interface and place its quadrature points (collective).
+
+    Raises:
+        MeshError: where a node of one side has no partner on the other.
+    """
+    comm, sides = bodies.mesh.comm, bodies.interfaces[name]
+    kind = basix.CellType[_FACET[bodies.mesh.topology.cell_name()]]
+    degree = space.element.basix_element.degree
+    element = basix.create_element(basix.ElementFamily.P, kind, degree, basix.LagrangeVariant.gll_warped)
+    first = [item for part in comm.allgather(_collect(bodies, sides, space, element, 1)) for item in part]
+    second = [item for part in comm.allgather(_collect(bodies, sides, space, element, 2)) for item in part]
+    size = min(float(np.ptp(item["corners"], axis=0).max()) for item in first)
+    keys = np.round(np.array([item["midpoint"] for item in first]) / (1e-4 * size))
+    first = [first[i] for i in np.lexsort(keys.T[::-1])]
+    facet_nodes = np.array([item["nodes"] for item in first])
+    places = np.array([item["places"] for item in first])
+    _, at, facet_pairs = np.unique(facet_nodes.ravel(), return_index=True, return_inverse=True)
+    # Pairs are numbered by their place, not by node numbers, which depend on the partition.
+    spots = places.reshape(-1, places.shape[2])[at]
+    order = np.lexsort(np.round(spots / (1e-4 * size)).T[::-1])
+    rank_of = np.empty_like(order)
+    rank_of[order] = np.arange(len(order))
+    facet_pairs = rank_of[facet_pairs.ravel()].reshape(facet_nodes.shape)
+    spots, nodes_1 = spots[order], facet_nodes.ravel()[at][order]
+    spots_2 = np.concatenate([item["places"] for item in second])
+    distance, partner = cKDTree(spots_2).query(spots)
+    if distance.max() > 1e-4 * size:
+        raise MeshError(
+            f"interface {name!r}: nodes up to {distance.max():.3g} Å from a partner; expected matching meshes"
+        )
+    nodes_2 = np.concatenate([item["nodes"] for item in second])[partner]
+    points, weights, frames, positions = _quadrature(first, kind, degree)
+    dim = bodies.mesh.geometry.dim
+    return Interface(
+        name=name,
+        law=law,
+        nodes_1=nodes_1,
+        nodes_2=nodes_2,
+        facet_pairs=facet_pairs,
+        midpoints=np.array([item["midpoint"] for item in first]),
+        shape=element.tabulate(0, points)[0, :, :, 0],
+        weights=weights * (thickness if dim == 2 else 1.0),
+        frames=frames,
+        places=positions,
+        cracked=np.array([item["cracked"] for item in first], dtype=bool),
+    )
+
+
+def _collect(
+    bodies: BodyMesh,
+    sides: InterfaceFacets,
+    space: fem.FunctionSpace,
+    element: basix.finite_element.FiniteElement,
+    side: int,
+) -> list[dict]:
+    """This rank's facets of one side: corners, nodes (global numbers) and their places in the reference order."""
+    mesh, facets = bodies.mesh, sides.side_1 if side == 1 else sides.side_2
+    dim, fdim = mesh.geometry.dim, mesh.topology.dim - 1
+    mesh.topology.create_connectivity(fdim, fdim + 1)
+    mesh.topology.create_connectivity(fdim + 1, fdim)
+    to_cell = mesh.topology.connectivity(fdim, fdim + 1)
+    to_facet = mesh.topology.connectivity(fdim + 1, fdim)
+    closure = space.element.basix_element.entity_closure_dofs[fdim]
+    where = space.tabulate_dof_coordinates()[:, :dim]
+    corners = mesh.geometry.x[dmesh.entities_to_geometry(mesh, fdim, facets)][:, :, :dim]
+    index_map = space.dofmap.index_map
+    centres = dmesh.compute_midpoints(mesh, fdim + 1, np.array([to_cell.links(f)[0] for f in facets], dtype=np.int32))
+    linear = basix.create_element(basix.ElementFamily.P, element.cell_type, 1).tabulate(0, element.points)[0, :, :, 0]
+    found = []
+    for i, facet in enumerate(facets):
+        cell = to_cell.links(facet)[0]
+        local = int(np.flatnonzero(to_facet.links(cell) == facet)[0])
+        dofs = space.dofmap.cell_dofs(cell)[closure[local]]
+        vertices = corners[i]
+        if len(vertices) == 2:
+            # From left to right: the order of quadrature points is then that of places, on any number of ranks.
+            vertices = vertices[np.lexsort(vertices.T[::-1])]
+        wanted = linear @ vertices
+        match = np.argmin(((wanted[:, None, :] - where[dofs][None, :, :]) ** 2).sum(axis=2), axis=1)
+        found.append(
+            {
+                "midpoint": vertices.mean(axis=0),
+                "corners": vertices,
+                "nodes": index_map.local_to_global(dofs[match].astype(np.int32)),
+                "places": where[dofs[match]],
+                "inside": centres[i, :dim],
+                "cracked": bool(sides.cracked[i]) if side == 1 else False,
+            }
+        )
+    return found
+
+
+def _quadrature(facets: Sequence[Mapping], kind: basix.CellType, degree: int) -> tuple[Array, Array, Array, Array]:
+    """Reference points, weights (facets, points), frames (facets, points, dim, dim) and places of the points."""
+    # Gauss–Lobatto points are the nodes: neighbouring points then do not see each other's jumps, which keeps tractions
+    # free of oscillations where the law is much stiffer than a cell (Schellekens and de Borst 1993).
+    rule = basix.QuadratureType.default if kind == basix.CellType.triangle else basix.QuadratureType.gll
+    order = 2 * degree if kind == basix.CellType.triangle else 2 * degree - 1
+    points, reference = basix.make_quadrature(kind, order, rule=rule)
+    table = basix.create_element(basix.ElementFamily.P, kind, 1).tabulate(1, points)[..., 0]
+    corners = np.array([item["corners"] for item in facets])
+    places = np.einsum("qv,fvd->fqd", table[0], corners)
+    slopes = np.einsum("kqv,fvd->fqkd", table[1:], corners)
+    if slopes.shape[2] == 1:
+        along = slopes[:, :, 0]
+        measure = np.linalg.norm(along, axis=-1)
+        normal = np.stack([along[..., 1], -along[..., 0]], axis=-1) / measure[..., None]
+    else:
+        normal = np.cross(slopes[:, :, 0], slopes[:, :, 1])
+        measure = np.linalg.norm(normal, axis=-1)
+        normal = normal / measure[..., None]
+    inside = np.array([item["inside"] for item in facets])
+    inward = np.einsum("fqd,fqd->fq", normal, places - inside[:, None, :]) < 0.0
+    normal = np.where(inward[..., None], -normal, normal)
+    return points, measure * reference, _frames(normal), places
+
+
+def _frames(normal: Array) -> Array:
+    """Right-handed rows (normal, tangents) from the normals alone, so that they do not depend on any numbering."""
+    if normal.shape[-1] == 2:
+        return np.stack([normal, np.stack([normal[..., 1], -normal[..., 0]], axis=-1)], axis=-2)
+    axis = np.zeros_like(normal)
+    np.put_along_axis(axis, np.argmin(np.round(np.abs(normal), 6), axis=-1)[..., None], 1.0, axis=-1)
+    first = np.cross(normal, axis)
+    first /= np.linalg.norm(first, axis=-1, keepdims=True)
+    return np.stack([normal, first, np.cross(normal, first)], axis=-2)
+
+
+class InterfaceSet:
+    """All interfaces of a solid, end to end: one vector of nodal jumps, one of jumps at quadrature points.
+
+    Attributes:
+        parts: the interfaces.
+        dim: space dimension.
+        pairs, points: how many in all.
+        interpolation: N, (points·dim, pairs·dim).
+        weights: (points,) Å^(dim−1).
+        cracked: (points,).
+        facet_of_point: (points,) facet number; facets are numbered through all interfaces.
+        facet_pairs: (facets, nodes) pair numbers.
+        midpoints: (facets, dim) Å.
+    """
+
+    def __init__(self, parts: Sequence[Interface], dim: int) -> None:
+        self.parts, self.dim = tuple(parts), dim
+        sizes = [p.weights.size for p in parts]
+        self.slices = [slice(sum(sizes[:i]), sum(sizes[: i + 1])) for i in range(len(parts))]
+        self.points = sum(sizes)
+        counts = [len(p.nodes_1) for p in parts]
+        self.pairs = sum(counts)
+        if not parts:
+            self.interpolation = sp.csr_matrix((0, 0))
+            self.weights, self.cracked = np.zeros(0), np.zeros(0, dtype=bool)
+            self.facet_of_point, self.midpoints = np.zeros(0, dtype=np.int64), np.zeros((0, dim))
+            self.facet_pairs = np.zeros((0, 1), dtype=np.int64)
+            self.nodes = np.zeros((0, 2), dtype=np.int64)
+            return
+        self.interpolation = sp.block_diag([p.interpolation() for p in parts], format="csr")
+        self.weights = np.concatenate([p.weights.ravel() for p in parts])
+        self.cracked = np.concatenate([np.repeat(p.cracked, p.weights.shape[1]) for p in parts])
+        per_facet = np.concatenate([np.full(len(p.weights), p.weights.shape[1]) for p in parts])
+        self.facet_of_point = np.repeat(np.arange(len(per_facet)), per_facet)
+        self.facet_pairs = np.concatenate([p.facet_pairs + sum(counts[:i]) for i, p in enumerate(parts)])
+        self.midpoints = np.concatenate([p.midpoints for p in parts])
+        self.nodes = np.concatenate([np.column_stack([p.nodes_1, p.nodes_2]) for p in parts])
+
+    @property
+    def peak(self) -> float:
+        """Largest peak traction of all laws, eV/Å³ (0 without interfaces)."""
+        return max((p.law.peak_traction for p in self.parts), default=0.0)
+
+    def jumps(self, nodal: Array) -> Array:
+        """Local jumps (points, dim) from nodal jumps (pairs, dim)."""
+        return (self.interpolation @ nodal.ravel()).reshape(-1, self.dim)
+
+    def forces(self, traction: Array) -> Array:
+        """Nᵀ(w T): nodal forces (pairs, dim) conjugate to the nodal jumps, eV/Å."""
+        return (self.interpolation.T @ (self.weights[:, None] * traction).ravel()).reshape(-1, self.dim)
+
+    def evaluate(self, jump: Array, history: Array, rows: Integers | None = None) -> LawResponse:
+        """All laws at all points, or at the rising point numbers `rows` (jump and history then hold these only)."""
+        answers = []
+        for part, where in zip(self.parts, self.slices, strict=True):
+            here = where if rows is None else slice(*np.searchsorted(rows, [where.start, where.stop]))
+            if here.start < here.stop:
+                answers.append(part.law.evaluate(jump[here], history[here]))
+        names = ("traction", "tangent", "secant", "history_new", "stored", "dissipated", "contact")
+        fields = {name: np.concatenate([getattr(a, name) for a in answers]) for name in names}
+        broken = self.cracked if rows is None else self.cracked[rows]
+        if broken.any():
+            # The initial crack transmits contact, nothing else, and its energy was spent before the story begins.
+            closed = broken & (jump[:, 0] < 0.0)
+            stiffness = np.where(closed, fields["secant"][:, 0], 0.0)
+            for name in ("traction", "tangent", "secant", "stored", "dissipated"):
+                fields[name][broken] = 0.0
+            fields["secant"][broken, 0] = stiffness[broken]
+            fields["tangent"][broken, 0, 0] = stiffness[broken]
+            fields["traction"][broken, 0] = stiffness[broken] * jump[broken, 0]
+            fields["history_new"][broken] = 0.0
+        return LawResponse(**fields)

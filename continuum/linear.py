@@ -1,0 +1,116 @@
+"""The reference matrix K + Bᵀ(wD)B of a solid: assembled into one fixed pattern, factorised by MUMPS, reused while it serves."""
+
+import numpy as np
+from numpy.typing import NDArray
+from petsc4py import PETSc
+
+from continuum.solid import Solid
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+# Right-hand sides solved at once: enough for matrix-matrix speed, few enough to stay small beside the factor.
+_BLOCK = 96
+
+
+class ReferenceMatrix:
+    """K + Bᵀ(wD)B with prescribed rows and columns taken out, and its factor.
+
+    The positions of all entries are found once; a new D only writes values (PETSc's coordinate assembly).
+
+    Attributes:
+        free: (pairs·dim,) True where neither node of a pair is prescribed in that component.
+        negative_pivots: of the last factorisation; 0 means positive definite.
+        factorisations: how many so far.
+    """
+
+    def __init__(self, solid: Solid) -> None:
+        self.solid = solid
+        self.factorisations, self.negative_pivots = 0, 0
+        comm, dim = solid.comm, solid.dim
+        start, stop = solid.bulk.getOwnershipRange()
+        pointers, columns, values = solid.bulk.getValuesCSR()
+        rows = np.repeat(np.arange(start, stop), np.diff(pointers))
+        mine = solid.prescribed.dofs[solid.prescribed.owned]
+        fixed = np.zeros(solid.n_dofs, dtype=bool)
+        fixed[np.concatenate(comm.allgather(mine + start))] = True
+        self._diagonal = (rows == columns) & fixed[rows]
+        self._values = np.where(fixed[rows] | fixed[columns], 0.0, values)
+        self._values[self._diagonal] = 1.0
+        facets = solid.interfaces.facet_pairs
+        sides = solid.interfaces.nodes[facets]  # facets, nodes, side
+        dofs = sides[..., None] * dim + np.arange(dim)  # facets, nodes, side, component
+        dofs = np.moveaxis(dofs, 2, 1).reshape(len(facets), 2, -1)
+        shape = (len(facets), 2, dofs.shape[2], 2, dofs.shape[2])
+        i = np.broadcast_to(dofs[:, :, :, None, None], shape)
+        j = np.broadcast_to(dofs[:, None, None, :, :], shape)
+        self._keep = (i >= start) & (i < stop) & ~fixed[i] & ~fixed[j]
+        self.free = ~(fixed[(solid.interfaces.nodes[..., None] * dim + np.arange(dim))].any(axis=1)).ravel()
+        self.matrix = PETSc.Mat().create(comm)
+        self.matrix.setSizes(solid.bulk.getSizes())
+        self.matrix.setType(PETSc.Mat.Type.AIJ)
+        both = [np.concatenate([a, b[self._keep]]).astype(PETSc.IntType) for a, b in ((rows, i), (columns, j))]
+        self.matrix.setPreallocationCOO(*both)
+        self.matrix.setOption(PETSc.Mat.Option.SYMMETRIC, True)
+        self._ksp = PETSc.KSP().create(comm)
+        self._ksp.setType(PETSc.KSP.Type.PREONLY)
+        self._ksp.getPC().setType(PETSc.PC.Type.CHOLESKY)
+        self._ksp.getPC().setFactorSolverType(PETSc.Mat.SolverType.MUMPS)
+        self._right, self._left = self.matrix.createVecs()
+
+    def factorise(self, tangent: Array) -> None:
+        """Factorise with D = tangent (points, dim, dim); collective."""
+        self.matrix.setValuesCOO(np.concatenate([self._values, self._interface_values(tangent)]))
+        self._ksp.setOperators(self.matrix)
+        self._ksp.setUp()
+        self.negative_pivots = int(self._ksp.getPC().getFactorMatrix().getMumpsInfog(12))
+        self.factorisations += 1
+
+    def _interface_values(self, tangent: Array) -> Array:
+        interfaces = self.solid.interfaces
+        if not interfaces.points:
+            return np.zeros(0)
+        blocks = []
+        for part, where in zip(interfaces.parts, interfaces.slices, strict=True):
+            facets, points, dim, _ = part.frames.shape
+            local = tangent[where].reshape(facets, points, dim, dim) * part.weights[..., None, None]
+            turned = np.einsum("fqki,fqkl,fqlj->fqij", part.frames, local, part.frames, optimize=True)
+            dense = np.einsum("qa,fqij,qb->faibj", part.shape, turned, part.shape, optimize=True)
+            blocks.append(dense.reshape(facets, part.shape.shape[1] * dim, -1))
+        stiffness = np.concatenate(blocks)
+        signed = np.empty((len(stiffness), 2, stiffness.shape[1], 2, stiffness.shape[1]))
+        signed[:, 0, :, 0], signed[:, 1, :, 1] = stiffness, stiffness
+        signed[:, 0, :, 1], signed[:, 1, :, 0] = -stiffness, -stiffness
+        return signed[self._keep]
+
+    def solve(self, owned: Array) -> Array:
+        """Solution for a right-hand side, both this rank's owned values (zero where prescribed); collective."""
+        self._right.array[:] = owned
+        self._ksp.solve(self._right, self._left)
+        return self._left.array.copy()
+
+    def flexibility(self, columns: Integers) -> Array:
+        """Columns of G K⁻¹ Gᵀ, (pairs·dim, n): jumps of all pairs under unit force pairs; collective.
+
+        Args:
+            columns: (n,) pair·dim + component, free ones only.
+        """
+        solid, factor = self.solid, self._ksp.getPC().getFactorMatrix()
+        found = []
+        for begin in range(0, len(columns), _BLOCK):
+            part = columns[begin : begin + _BLOCK]
+            sizes = (self._right.getSizes(), (None, len(part)))
+            force = PETSc.Mat().createDense(sizes, comm=solid.comm)
+            force.setUp()
+            dense = force.getDenseArray()
+            dense[:] = 0.0
+            unit = np.zeros((solid.interfaces.pairs * solid.dim, len(part)))
+            unit[part, np.arange(len(part))] = 1.0
+            solid.add_nodal_forces(dense, unit.reshape(-1, solid.dim, len(part)))
+            force.assemble()
+            answer = force.duplicate()
+            factor.matSolve(force, answer)
+            jumps = solid.nodal_jumps(answer.getDenseArray())
+            found.append(jumps.reshape(-1, len(part)))
+            force.destroy()
+            answer.destroy()
+        return np.concatenate(found, axis=1) if found else np.zeros((solid.interfaces.pairs * solid.dim, 0))

@@ -1,0 +1,42 @@
+"""Settings of the solvers."""
+
+from dataclasses import dataclass
+
+from continuum.errors import ContinuumError
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolverOptions:
+    """How equilibria are sought.
+
+    Attributes:
+        rtol: unbalanced force relative to the reactions and interface forces.
+        max_iterations: passes at one load before the step is cut.
+        max_cutbacks: times that a load step may be halved.
+        max_zone_iterations: Newton and secant steps inside one pass.
+        zone_threshold: deviation from the linear reference, as a share of the peak traction, that takes a facet into the
+            process zone.
+        zone_padding: neighbours (itself included) that come with it.
+        zone_renewal: unknowns of the zone beyond which the next load step renews the factor.
+        zone_limit: unknowns of the zone beyond which Newton's method on the whole solid takes over.
+    """
+
+    rtol: float = 1e-10
+    max_iterations: int = 40
+    max_cutbacks: int = 6
+    max_zone_iterations: int = 400
+    zone_threshold: float = 0.01
+    zone_padding: int = 13
+    zone_renewal: int = 600
+    zone_limit: int = 3000
+
+    def __post_init__(self) -> None:
+        if not 1e-14 <= self.rtol <= 1e-2:
+            raise ContinuumError(f"rtol = {self.rtol!r}: expected a relative tolerance between 1e-14 and 1e-2")
+        if not 0.0 < self.zone_threshold <= 1.0:
+            raise ContinuumError(f"zone_threshold = {self.zone_threshold!r}: expected a share of the peak in (0, 1]")
+        for name in ("max_iterations", "max_zone_iterations", "zone_padding", "zone_renewal", "zone_limit"):
+            if int(getattr(self, name)) < 1:
+                raise ContinuumError(f"{name} = {getattr(self, name)!r}: expected at least 1")
+        if self.max_cutbacks < 0:
+            raise ContinuumError(f"max_cutbacks = {self.max_cutbacks!r}: expected 0 or more")

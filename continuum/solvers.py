@@ -1,0 +1,162 @@
+"""Following a solid through a sequence of loads: step control, energies and work of each step."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from continuum.equilibrium import Equilibrium, NotReached
+from continuum.errors import ContinuumError
+from continuum.options import SolverOptions
+from continuum.solid import Energies, Solid
+
+__all__ = ["ConvergenceError", "SolverOptions", "Step", "follow"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One converged load step.
+
+    Attributes:
+        load: load parameter.
+        reaction: P conjugate to it, eV/Å (per unit of the load parameter in Å).
+        iterations: passes, Newton and secant steps.
+        cutbacks: times that the step was halved.
+        factorisations: of the whole solid's matrix.
+        energies: at the end of the step, eV.
+        crack_tip: x of the first interface's crack tip, Å (NaN without interfaces).
+        seconds: wall time.
+        work: ∫P dλ by the trapezoidal rule over the step (and its parts after a cutback), eV.
+        interface_work: ∫∫T·d⟦u⟧ by the same rule, eV. The bulk being linear, work − Δbulk − interface_work vanishes up to
+            the solver's tolerance: the identity that `closure` states.
+        closure: work − Δbulk − interface_work, eV.
+    """
+
+    load: float
+    reaction: float
+    iterations: int
+    cutbacks: int
+    factorisations: int
+    energies: Energies
+    crack_tip: float
+    seconds: float
+    work: float
+    interface_work: float
+    closure: float
+
+
+class ConvergenceError(RuntimeError):
+    """No equilibrium could be found; the solid stands at the last converged state.
+
+    Attributes:
+        solid: at the last converged state.
+        steps: those that converged.
+        load: that could not be reached.
+        residual: relative residual of the last attempt.
+    """
+
+    def __init__(self, solid: Solid, steps: Sequence[Step], load: float, residual: float, cutbacks: int) -> None:
+        super().__init__(
+            f"no equilibrium at load {load:.6g} (last converged {solid.load:.6g}, {cutbacks} cutbacks, relative residual "
+            f"{residual:.3g}): try smaller load steps, more max_cutbacks, or smaller facets in the cohesive zone; with "
+            "displacements prescribed on a part only, the response may snap back there"
+        )
+        self.solid, self.steps, self.load, self.residual = solid, tuple(steps), load, residual
+
+
+def follow(
+    solid: Solid,
+    loads: Sequence[float],
+    *,
+    options: SolverOptions | None = None,
+    on_step: Callable[[Step], None] | None = None,
+) -> list[Step]:
+    """Take a solid from its present state through the loads, committing the interfaces' history at each (collective).
+
+    Args:
+        solid: its state is changed.
+        loads: load parameters, in order; unloading is allowed.
+        options: of the solver.
+        on_step: called on every rank after each converged step.
+
+    Returns:
+        One Step a load.
+
+    Raises:
+        ConvergenceError: on all ranks; the solid stands at the last converged state.
+        ContinuumError: where a load is not finite.
+    """
+    values = np.asarray(loads, dtype=float)
+    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
+        raise ContinuumError(f"loads = {loads!r}: expected a sequence of at least one finite number")
+    options = options or SolverOptions()
+    equilibrium = Equilibrium(solid, options)
+    steps: list[Step] = []
+    state = _State.of(solid)
+    for load in values.tolist():
+        begun, iterations, factors = time.perf_counter(), equilibrium.iterations, equilibrium.reference.factorisations
+        start, work, interface_work, cuts = state, 0.0, 0.0, 0
+        share, goal = 1.0, 0.0
+        while goal < 1.0:
+            saved = solid.snapshot()
+            goal_next = min(1.0, goal + share)
+            target = load if goal_next == 1.0 else start.load + goal_next * (load - start.load)
+            try:
+                equilibrium.reach(target)
+            except NotReached as failure:
+                solid.restore(saved)
+                equilibrium.renew_next()
+                cuts += 1
+                if cuts > options.max_cutbacks:
+                    raise ConvergenceError(solid, steps, target, failure.residual, cuts - 1) from failure
+                share *= 0.5
+                continue
+            after = _State.of(solid)
+            work += 0.5 * (state.reaction + after.reaction) * (after.load - state.load)
+            interface_work += after.interface_work_from(state, solid)
+            solid.commit()
+            state, goal = after, goal_next
+        step = Step(
+            load=load,
+            reaction=state.reaction,
+            iterations=equilibrium.iterations - iterations,
+            cutbacks=cuts,
+            factorisations=equilibrium.reference.factorisations - factors,
+            energies=state.energies,
+            crack_tip=solid.crack_tip(solid.interfaces.parts[0].name) if solid.interfaces.parts else float("nan"),
+            seconds=time.perf_counter() - begun,
+            work=work,
+            interface_work=interface_work,
+            closure=work - (state.energies.bulk - start.energies.bulk) - interface_work,
+        )
+        steps.append(step)
+        if on_step is not None:
+            on_step(step)
+    return steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class _State:
+    """What a step's work is computed from."""
+
+    load: float
+    reaction: float
+    energies: Energies
+    jump: np.ndarray
+    traction: np.ndarray
+
+    @classmethod
+    def of(cls, solid: Solid) -> "_State":
+        empty = np.zeros((0, solid.dim))
+        return cls(
+            load=solid.load,
+            reaction=solid.reaction(),
+            energies=solid.energies(),
+            jump=solid.jumps() if solid.interfaces.points else empty,
+            traction=solid.respond().traction if solid.interfaces.points else empty,
+        )
+
+    def interface_work_from(self, before: "_State", solid: Solid) -> float:
+        mean = 0.5 * (self.traction + before.traction)
+        return float(solid.interfaces.weights @ np.einsum("pi,pi->p", mean, self.jump - before.jump))
