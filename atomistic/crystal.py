@@ -124,13 +124,15 @@ def _relax_lattice(
     tolerance = _STEP_TOLERANCE[potential.capabilities.precision]
     shortest, longest = np.log(kind.a_over_distance * covalent_distance(symbols) * np.array([_SHORTEST, _LONGEST]))
     inside = float(np.clip(np.log(start), shortest, longest))
+    margin = (shortest - 0.01, longest + 0.01)
     # Hexagonal crystals only need a rough first size: both lattice constants are found together afterwards.
-    root = _root(isotropic, np.array([inside]), tolerance=1e-3 if kind.hexagonal else tolerance)
-    if root is None or not shortest < root[0] < longest:
+    rough = 1e-3 if kind.hexagonal else tolerance
+    root = _root(isotropic, np.array([inside]), tolerance=rough, within=margin)
+    if root is None:
         seed = _scan(potential, build, shortest, longest)
-        root = _root(isotropic, np.array([seed]), tolerance=1e-3 if kind.hexagonal else tolerance) if seed else None
+        root = _root(isotropic, np.array([seed]), tolerance=rough, within=margin) if seed is not None else None
     if root is not None and kind.hexagonal:
-        root = _root(uniaxial, np.array([root[0], root[0] + np.log(ratio)]), tolerance=tolerance)
+        root = _root(uniaxial, np.array([root[0], root[0] + np.log(ratio)]), tolerance=tolerance, within=margin)
     if root is None:
         raise CrystalError(
             f"The potential {potential.capabilities.name!r} has no {kind.name} crystal of {'-'.join(symbols)} at zero stress "
@@ -140,12 +142,17 @@ def _relax_lattice(
 
 
 def _root(
-    stress: Callable[[NDArray[np.float64]], NDArray[np.float64]], logs: NDArray[np.float64], *, tolerance: float
+    stress: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    logs: NDArray[np.float64],
+    *,
+    tolerance: float,
+    within: tuple[float, float],
 ) -> NDArray[np.float64] | None:
     """Return the logarithmic lattice constants where the stress vanishes and the crystal is stiff, or None.
 
     Newton's method whose derivative starts from one difference in each direction and follows Broyden (1965); steps are
-    limited, and go against the stress where the derivative has the wrong sign (beyond the inflection of the energy).
+    limited, and go
+    against the stress where the derivative has the wrong sign (beyond the inflection of the energy).
     """
     value = stress(logs)
     size = len(logs)
@@ -160,9 +167,10 @@ def _root(
         step *= min(1.0, _MAX_STEP / max(np.abs(step).max(), 1e-300))
         if stiff and np.abs(step).max() < tolerance:
             return logs + step
-        if not step.any():
-            return None
         logs = logs + step
+        # Leaving the range also means cells so small that every atom has thousands of neighbours.
+        if not step.any() or not within[0] < logs[0] < within[1]:
+            return None
         new = stress(logs)
         jacobian += np.outer(new - value - jacobian @ step, step) / (step @ step)
         value = new
