@@ -21,8 +21,8 @@ class TableError(ValueError):
 class Table:
     """Columns of numbers by name, shape (n,) each, and their units as written in the header.
 
-        Names are in lower case. Each column is found by name with unit too, ``"traction [gpa]"``, for a name that occurs with
-    several units; the bare name is then the first of them.
+    Names are in lower case. Each column is found by name with unit too, ``"traction [gpa]"``, because a name may occur
+    with several units; the bare name is then the first of them.
     """
 
     columns: Mapping[str, np.ndarray]

@@ -1,0 +1,317 @@
+"""One offline page that shows a run: figures, quantities, warnings, ledger and provenance, from its directory alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from multiscale.plots import make_plots
+from multiscale.progress import format_seconds
+from multiscale.report_style import CSS
+from multiscale.run import write_atomically
+
+CAPTIONS = {
+    "separation.png": (
+        "Two halves of the crystal pulled apart by atoms. Left: energy over the opening, with the universal binding "
+        "relation (UBER) fitted to it. Right: traction. The cohesive law is the same curve with the gap's elasticity "
+        "taken out, because the finite elements hold it already; its area is unchanged."
+    ),
+    "stacks.png": (
+        "Stacks of crystal planes, elongated: computed independently by atoms, and predicted by elastic blocks joined "
+        "by the law. A law that still holds the bulk's elasticity counts it twice and fails."
+    ),
+    "load_opening.png": (
+        "Load per width over the opening of the loaded ends, with what beam theory expects for a crack that grows at "
+        "the work of separation; below, where the crack tip stands."
+    ),
+    "specimen.png": "The specimen at the last step, coloured by von Mises stress, whole and around the crack tip.",
+    "energy.png": (
+        "Work of the load and where it went. Dissipation is integrated from the interface's history, not taken as the "
+        "remainder, so the lower panel is a check that can fail."
+    ),
+}
+
+FILES = {
+    "run.json": "resolved case, versions, hardware, times",
+    "results.json": "quantities, warnings, ledger",
+    "events.jsonl": "what happened when, one event a line",
+    "separation.csv": "separation curve by atoms",
+    "law.csv": "cohesive law used",
+    "load_opening.csv": "load, crack tip and energies over the path",
+    "stacks.csv": "stacks by atoms and by the laws",
+    "fields_last.npz": "fields of the last step, for the figures",
+    "traceback.txt": "where in the code a defect arose",
+}
+
+
+class NotARunError(ValueError):
+    """A directory that no run has written."""
+
+
+def make_report(directory: str | Path) -> Path:
+    """Draw the figures of a run and write ``report.html`` into its directory.
+
+    Works for unfinished and failed runs too: what isn't there is left out.
+
+    Returns:
+        The page.
+
+    Raises:
+        NotARunError: if the directory holds no ``run.json``, or a broken one.
+        TableError: if one of the run's tables cannot be read.
+    """
+    directory = Path(directory)
+    if not (directory / "run.json").is_file():
+        what = "holds no run.json" if directory.is_dir() else "does not exist"
+        raise NotARunError(f"{directory} {what}. Give the directory of a run, for example runs/adhesion")
+    run = _read_json(directory / "run.json")
+    results = _read_json(directory / "results.json") if (directory / "results.json").is_file() else {}
+    figures = {path.name: path for path in make_plots(directory)}
+    page = directory / "report.html"
+    write_atomically(page, render(run, results, figures, files=sorted(directory.iterdir())))
+    return page
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise NotARunError(f"{path} is not valid JSON ({error}). Run the case again") from None
+    if not isinstance(data, dict):
+        raise NotARunError(f"{path} holds no JSON object. Run the case again")
+    return data
+
+
+def render(
+    run: Mapping[str, Any], results: Mapping[str, Any], figures: Mapping[str, Path], *, files: Sequence[Path] = ()
+) -> str:
+    """The page as text.
+
+    Args:
+        run: of ``run.json``.
+        results: of ``results.json``.
+        figures: file name -> PNG.
+        files: of the run directory, to list.
+    """
+
+    def shown(*names: str) -> str:
+        return "".join(_figure(name, figures[name]) for name in names if name in figures)
+
+    quantities = results.get("quantities", [])
+    stacks = results.get("stacks") or {}
+    sections = [
+        ("Quantities", _quantities(quantities)),
+        ("Interface", shown("separation.png")),
+        ("Check of the law", shown("stacks.png") + _table(stacks.get("rows", [])) + _note(stacks.get("note"))),
+        ("Specimen", shown("load_opening.png", "specimen.png")),
+        ("Energy", shown("energy.png") + _ledger(results.get("ledger", [])) + _note(results.get("ledger_note"))),
+        ("Case", _case(run.get("case") or {})),
+        ("Provenance", _provenance(run)),
+        ("Files", _files(files)),
+    ]
+    present = [(title, body) for title, body in sections if body]
+    links = "".join(f'<a href="#{_anchor(title)}">{escape(title)}</a>' for title, _ in present)
+    bodies = "".join(
+        f'<section id="{_anchor(title)}"><h2>{escape(title)}</h2>{body}</section>' for title, body in present
+    )
+    title = _title(run)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{CSS}</style></head><body><main>"
+        f"<header><h1>{escape(title)}</h1>{_status(run)}</header>{_tiles(quantities)}{_warnings(run, results)}"
+        f"<nav>{links}</nav>{bodies}</main></body></html>\n"
+    )
+
+
+def _anchor(title: str) -> str:
+    return title.lower().replace(" ", "-")
+
+
+def _title(run: Mapping[str, Any]) -> str:
+    """What the run was about, "Adhesion of Al(111) with sevennet-0"."""
+    case = run.get("case") or {}
+    crystal, interface = case.get("crystal") or {}, case.get("interface") or {}
+    species = crystal.get("element") or "".join(crystal.get("symbols") or ())
+    plane = "".join(f"{i}" if i >= 0 else f"{-i}\u0305" for i in interface.get("plane", ()))
+    potential = case.get("potential")
+    if isinstance(potential, dict):
+        potential = potential.get("name") or potential.get("calculator") or Path(str(potential.get("path"))).name
+    title = str(case.get("study", "run")).capitalize()
+    title += f" of {species}({plane})" if species and plane else ""
+    return title + (f" with {potential}" if potential else "")
+
+
+def _status(run: Mapping[str, Any]) -> str:
+    status = str(run.get("status", "unknown"))
+    parts = [f'<span class="badge {"good" if status == "finished" else "bad"}">{escape(status)}</span>']
+    if run.get("started"):
+        parts.append(escape(str(run["started"])[:16].replace("T", " ")) + " UTC")
+    if run.get("seconds") is not None:
+        parts.append(format_seconds(float(run["seconds"])))
+    ranks = (run.get("mpi") or {}).get("ranks")
+    if ranks:
+        parts.append(f"{ranks} rank{'s' if ranks != 1 else ''}")
+    return f'<p class="status">{" · ".join(parts)}</p>'
+
+
+def format_number(value: Any) -> str:
+    """A number with four digits, powers of ten written out; other values as they are."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\u202f")
+    text = f"{value:.4g}"
+    if "e" not in text:
+        return text.replace("-", "−")
+    mantissa, exponent = text.split("e")
+    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{mantissa.replace('-', '−')} × 10{raised}"
+
+
+def _tiles(quantities: Sequence[Mapping[str, Any]]) -> str:
+    """The quantities that matter most: those marked ``headline``, else the first four."""
+    chosen = [quantity for quantity in quantities if quantity.get("headline")] or list(quantities[:4])
+    tiles = "".join(
+        f'<div class="tile"><div class="value">{escape(format_number(quantity.get("value")))}'
+        f'<span class="unit">{escape(str(quantity.get("unit") or ""))}</span></div>'
+        f'<div class="label">{escape(str(quantity.get("name", "")))}</div></div>'
+        for quantity in chosen[:6]
+    )
+    return f'<div class="tiles">{tiles}</div>' if tiles else ""
+
+
+def _warnings(run: Mapping[str, Any], results: Mapping[str, Any]) -> str:
+    html = ""
+    if run.get("error"):
+        html += f'<div class="box bad"><strong>The run stopped.</strong> {escape(str(run["error"]))}</div>'
+    warnings = [str(warning) for warning in results.get("warnings", [])]
+    if warnings:
+        items = "".join(f"<li>{escape(warning)}</li>" for warning in warnings)
+        html += f'<div class="box warning"><strong>Warnings</strong><ul>{items}</ul></div>'
+    return html
+
+
+def _figure(name: str, path: Path) -> str:
+    image = base64.b64encode(path.read_bytes()).decode("ascii")
+    caption = CAPTIONS.get(name, "")
+    return (
+        f'<figure><img src="data:image/png;base64,{image}" alt="{escape(name)}: {escape(caption)}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def _note(text: Any) -> str:
+    return f'<p class="note">{escape(str(text))}</p>' if text else ""
+
+
+def _rows(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, name: str = "") -> str:
+    """A table; numbers are aligned right."""
+    if not rows:
+        return ""
+    head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
+    body = ""
+    for row in rows:
+        cells = ""
+        for value in row:
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            cells += f"<td{' class=number' if number else ''}>{escape(format_number(value))}</td>"
+        body += f"<tr>{cells}</tr>"
+    head = f"<thead><tr>{head}</tr></thead>" if any(headings) else ""
+    return f'<div class="scroll"><table class="{name}">{head}<tbody>{body}</tbody></table></div>'
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A table of records; keys are the headings."""
+    headings = list(dict.fromkeys(key for row in rows for key in row))
+    return _rows(
+        [heading.replace("_", " ") for heading in headings], [[row.get(key) for key in headings] for row in rows]
+    )
+
+
+def _quantities(quantities: Sequence[Mapping[str, Any]]) -> str:
+    keys = ("name", "symbol", "value", "unit", "note")
+    rows = [[quantity.get(key) if quantity.get(key) is not None else "" for key in keys] for quantity in quantities]
+    return _rows(("quantity", "symbol", "value", "unit", "remark"), rows)
+
+
+def _ledger(entries: Sequence[Mapping[str, Any]]) -> str:
+    keys = ("term", "domain", "weight", "value", "unit")
+    return _rows(keys, [[entry.get(key, "") for key in keys] for entry in entries])
+
+
+def _case(case: Mapping[str, Any]) -> str:
+    """The resolved case as YAML, defaults included."""
+    if not case:
+        return ""
+    return f"<pre>{escape(_yaml(case))}</pre>"
+
+
+def _yaml(case: Mapping[str, Any]) -> str:
+    import io
+
+    from ruamel.yaml import YAML
+
+    def short(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: short(item) for key, item in value.items() if item is not None}
+        return value
+
+    stream = io.StringIO()
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = None
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.dump(short(case), stream)
+    return stream.getvalue().rstrip()
+
+
+def _provenance(run: Mapping[str, Any]) -> str:
+    host, mpi, potential = (run.get(key) or {} for key in ("host", "mpi", "potential"))
+    memory = [bytes_ for bytes_ in run.get("peak_memory_bytes_by_rank") or [] if bytes_]
+    cells = {
+        "command": " ".join(run.get("command") or ()),
+        "git revision": run.get("git_revision"),
+        "host": f"{host.get('name', '')}, {host.get('cores', '?')} cores, {host.get('system', '')}" if host else None,
+        "threads": ", ".join(f"{key}={value}" for key, value in (host.get("threads") or {}).items()),
+        "MPI": f"{mpi.get('ranks', 1)} ranks, {mpi.get('library', 'no MPI library')}" if mpi else None,
+        "peak memory": f"{sum(memory) / 2**20:.0f} MiB over {len(memory)} ranks" if memory else None,
+        "potential": potential.get("name"),
+        "potential calls": potential.get("calls"),
+        "seconds in the potential": potential.get("seconds"),
+        "precision": potential.get("precision"),
+        "model file": potential.get("model_file"),
+        "SHA-256 of it": potential.get("model_sha256"),
+        "reference": potential.get("reference"),
+    }
+    facts = _rows(("", ""), [[key, value] for key, value in cells.items() if value not in (None, "")], name="facts")
+    versions = ", ".join(f"{escape(name)} {escape(version)}" for name, version in (run.get("packages") or {}).items())
+    return facts + _phases(run.get("phases") or {}) + (f'<p class="note">{versions}</p>' if versions else "")
+
+
+def _phases(phases: Mapping[str, float]) -> str:
+    """Wall time per phase as bars."""
+    longest = max(phases.values(), default=0.0)
+    if longest <= 0:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td><td class=number>{format_seconds(seconds)}</td>"
+        f'<td class="track"><div class="bar" style="width:{100 * seconds / longest:.1f}%"></div></td></tr>'
+        for name, seconds in phases.items()
+    )
+    return f'<h3>Time by phase</h3><div class="scroll"><table class="phases"><tbody>{rows}</tbody></table></div>'
+
+
+def _files(files: Sequence[Path]) -> str:
+    rows = "".join(
+        f'<tr><td><a href="{escape(path.name)}">{escape(path.name)}{"/" if path.is_dir() else ""}</a></td>'
+        f"<td>{escape(FILES.get(path.name, ''))}</td></tr>"
+        for path in files
+        if not path.name.startswith(".") and path.name != "report.html"
+    )
+    return f'<div class="scroll"><table class="facts"><tbody>{rows}</tbody></table></div>' if rows else ""
