@@ -207,9 +207,9 @@ def draw_load_opening(data: RunData) -> Any:
     tip = table.get("crack tip")
     if tip is not None:
         bottom.plot(opening, tip, "-o", color=TEAL, markersize=3)
-        grown = tip[-1] - tip[0]
-        bottom.annotate(f"grown by {grown:.0f} nm", (opening[-1], tip[-1]), xytext=(0, -26),
-                        textcoords="offset points", ha="right", va="top", fontsize=9)  # fmt: skip
+        bottom.text(
+            0.985, 0.1, f"grown by {tip[-1] - tip[0]:.0f} nm", transform=bottom.transAxes, ha="right", fontsize=9
+        )
         bottom.margins(y=0.2)
     bottom.set(xlabel="opening (nm)", ylabel="crack tip (nm)")
     bottom.set_xlim(left=0)

@@ -13,6 +13,7 @@ from multiscale.plots import make_plots
 from multiscale.progress import format_seconds
 from multiscale.report_style import CSS
 from multiscale.run import write_atomically
+from multiscale.units import format_length
 
 CAPTIONS = {
     "separation.png": (
@@ -155,8 +156,12 @@ def _status(run: Mapping[str, Any]) -> str:
         parts.append(format_seconds(float(run["seconds"])))
     ranks = (run.get("mpi") or {}).get("ranks")
     if ranks:
-        parts.append(f"{ranks} rank{'s' if ranks != 1 else ''}")
+        parts.append(_count(ranks))
     return f'<p class="status">{" · ".join(parts)}</p>'
+
+
+def _count(ranks: int) -> str:
+    return f"{ranks} rank{'s' if ranks != 1 else ''}"
 
 
 def format_number(value: Any) -> str:
@@ -238,7 +243,13 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
 def _quantities(quantities: Sequence[Mapping[str, Any]]) -> str:
     keys = ("name", "symbol", "value", "unit", "note")
     rows = [[quantity.get(key) if quantity.get(key) is not None else "" for key in keys] for quantity in quantities]
-    return _rows(("quantity", "symbol", "value", "unit", "remark"), rows)
+    table = _rows(("quantity", "symbol", "value", "unit", "remark"), rows)
+    for symbol in {str(quantity.get("symbol", "")) for quantity in quantities}:
+        letter, _, below = symbol.partition("_")
+        if below:
+            lowered = f"<td>{escape(letter)}<sub>{escape(below.strip('{}'))}</sub></td>"
+            table = table.replace(f"<td>{escape(symbol)}</td>", lowered)
+    return table
 
 
 def _ledger(entries: Sequence[Mapping[str, Any]]) -> str:
@@ -247,7 +258,7 @@ def _ledger(entries: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _case(case: Mapping[str, Any]) -> str:
-    """The resolved case as YAML, defaults included."""
+    """The resolved case as YAML, defaults included; ``run.json`` has its lengths to the last bit."""
     if not case:
         return ""
     return f"<pre>{escape(_yaml(case))}</pre>"
@@ -261,6 +272,8 @@ def _yaml(case: Mapping[str, Any]) -> str:
     def short(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {key: short(item) for key, item in value.items() if item is not None}
+        if isinstance(value, str) and value.endswith(" angstrom"):
+            return format_length(float(value.removesuffix(" angstrom")), digits=6)
         return value
 
     stream = io.StringIO()
@@ -279,8 +292,8 @@ def _provenance(run: Mapping[str, Any]) -> str:
         "git revision": run.get("git_revision"),
         "host": f"{host.get('name', '')}, {host.get('cores', '?')} cores, {host.get('system', '')}" if host else None,
         "threads": ", ".join(f"{key}={value}" for key, value in (host.get("threads") or {}).items()),
-        "MPI": f"{mpi.get('ranks', 1)} ranks, {mpi.get('library', 'no MPI library')}" if mpi else None,
-        "peak memory": f"{sum(memory) / 2**20:.0f} MiB over {len(memory)} ranks" if memory else None,
+        "MPI": f"{_count(mpi.get('ranks', 1))}, {mpi.get('library', 'no MPI library')}" if mpi else None,
+        "peak memory": f"{sum(memory) / 2**20:.0f} MiB over {_count(len(memory))}" if memory else None,
         "potential": potential.get("name"),
         "potential calls": potential.get("calls"),
         "seconds in the potential": potential.get("seconds"),

@@ -33,7 +33,7 @@ th, td { padding: .4rem .9rem .4rem 0; vertical-align: top; } td { border-bottom
 td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .facts td:first-child { width: 13rem; color: var(--soft); } .facts td { overflow-wrap: anywhere; }
 .phases td { vertical-align: middle; } .phases td:first-child { width: 13rem; color: var(--soft); }
-.phases td.number { width: 6rem; } 
+.phases td.number { width: 6rem; }
 .bar { height: .7rem; background: var(--accent); border-radius: 2px; min-width: 2px; }
 pre { background: var(--wash); border: 1px solid var(--line); border-radius: 4px; padding: 1rem; overflow-x: auto;
   font: .85rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }

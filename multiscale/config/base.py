@@ -102,7 +102,7 @@ def problems_of(error: ValidationError, data: Any, model: type[BaseModel]) -> li
 
 
 def _problem(details: Any, data: Any, model: type[BaseModel]) -> CaseProblem:
-    path = _path_in(data, details["loc"])
+    path = _path_in(data, details["loc"], absent=details["type"] == "missing")
     kind, context, given = details["type"], details.get("ctx", {}), details["input"]
     if kind == "extra_forbidden":
         owner = _model_at(model, details["loc"][:-1])
@@ -123,6 +123,10 @@ def _problem(details: Any, data: Any, model: type[BaseModel]) -> CaseProblem:
         path = (*path, *getattr(error, "path", ()))
         cause, fix = split_message(str(error or details["msg"]))
         return CaseProblem(path=path, cause=cause, fix=fix)
+    if kind == "invalid_key":
+        return CaseProblem(
+            path=path, cause=f"the key {details['loc'][-1]!r} is not text", fix="Write a name as the key"
+        )
     expected = details["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     if kind in ("model_type", "model_attributes_type"):
         owner = _model_at(model, details["loc"])
@@ -145,8 +149,8 @@ def _choice_problem(path: tuple, details: Any, model: type[BaseModel]) -> CasePr
     return CaseProblem(path=path, cause=f"{given!r} is not one of the choices", fix=f"{fix}Choose {either(choices)}")
 
 
-def _path_in(data: Any, loc: Sequence[str | int]) -> tuple[str | int, ...]:
-    """Pydantic's location without the union tags that it mixes in."""
+def _path_in(data: Any, loc: Sequence[str | int], *, absent: bool) -> tuple[str | int, ...]:
+    """Pydantic's location without the union tags that it mixes in; ``absent`` if its last part is a missing key."""
     path: list[str | int] = []
     for index, part in enumerate(loc):
         inside = (isinstance(data, Mapping) and part in data) or (
@@ -155,7 +159,7 @@ def _path_in(data: Any, loc: Sequence[str | int]) -> tuple[str | int, ...]:
         if inside:
             path.append(part)
             data = data[part]
-        elif index == len(loc) - 1 and isinstance(data, Mapping):
+        elif absent and index == len(loc) - 1:
             path.append(part)
     return tuple(path)
 

@@ -98,7 +98,7 @@ def _parse(text: str, path: Path) -> tuple[dict[str, Any], dict[Keys, tuple[int,
         fix = 'Write keys with values, "study: adhesion" first'
         raise _problem(path, f"expected a mapping of keys to values, got {shown}", fix, line=1, column=1)
     positions: dict[Keys, tuple[int, int]] = {}
-    _collect(node, (), positions)
+    _collect(node, (), positions, set())
     return data, positions
 
 
@@ -112,19 +112,24 @@ def _syntax_hint(text: str, mark: Any) -> str:
     return "Check brackets, quotes, colons and the indentation there and in the line before"
 
 
-def _collect(node: Node, path: Keys, positions: dict[Keys, tuple[int, int]], depth: int = 0) -> None:
-    """Note where each key or item stands; an alias that contains itself ends at a fixed depth."""
-    positions.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
-    if depth > 20:
+def _collect(node: Node, path: Keys, positions: dict[Keys, tuple[int, int]], seen: set[int]) -> None:
+    """Note where each key or item stands; what an alias repeats is noted once, where it is written."""
+    positions.setdefault(path, _position(node))
+    if id(node) in seen:
         return
+    seen.add(id(node))
     if isinstance(node, MappingNode):
         for key, value in node.value:
-            here = (*path, key.value)
-            positions.setdefault(here, (key.start_mark.line + 1, key.start_mark.column + 1))
-            _collect(value, here, positions, depth + 1)
+            here = (*path, key.value if isinstance(key.value, str) else str(key.value))
+            positions.setdefault(here, _position(key))
+            _collect(value, here, positions, seen)
     elif isinstance(node, SequenceNode):
         for index, item in enumerate(node.value):
-            _collect(item, (*path, index), positions, depth + 1)
+            _collect(item, (*path, index), positions, seen)
+
+
+def _position(node: Node) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1
 
 
 def _placed(problem: CaseProblem, positions: dict[Keys, tuple[int, int]], path: Path) -> CaseProblem:
@@ -146,7 +151,7 @@ def _study(data: dict, positions: dict[Keys, tuple[int, int]], path: Path) -> ty
         fix = f'Did you mean "study" by "{near}"?' if near else f"Write study: {either(list(STUDIES))}"
         raise _problem(path, "the key 'study' is missing", fix, line=1, column=1)
     study = data["study"]
-    if study not in STUDIES:
+    if not isinstance(study, str) or study not in STUDIES:
         near = nearest(study, list(STUDIES))
         fix = f'Did you mean "{near}"?' if near else f"Studies are: {either(list(STUDIES))}"
         problem = CaseProblem(path=("study",), cause=f"unknown study {study!r}", fix=fix)
