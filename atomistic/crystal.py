@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
+from mpi4py import MPI
 from numpy.typing import NDArray
 
-from atomistic.elasticity import raw_elastic_tensor, symmetrised
-from atomistic.errors import CrystalError, RelaxationError
+from atomistic.elasticity import elastic_tensor, raw_elastic_tensor, rotate_stiffness, symmetrised, uniaxial_modulus
+from atomistic.errors import CrystalError
+from atomistic.orientation import Orientation, orient
+from atomistic.ranks import on_first_rank
 from atomistic.potentials.base import Potential
 from atomistic.structures import (
     Structure,
@@ -72,6 +75,7 @@ def relax_crystal(
     structure: str,
     a: float | None = None,
     c: float | None = None,
+    comm: MPI.Comm | None = None,
 ) -> Crystal:
     """Find the lattice constants where the stress vanishes, then the energies and the elastic constants.
 
@@ -85,6 +89,7 @@ def relax_crystal(
         structure: fcc, bcc, hcp, diamond, rocksalt, cesiumchloride (B2) or zincblende.
         a: first guess of the lattice constant, Å; a bad one is found out and replaced by a wide search.
         c: the same for hcp's second.
+        comm: where given, its first rank computes and all of them get the same numbers.
 
     Raises:
         CrystalError: unknown structure, wrong number of elements, or no stable crystal of that structure.
@@ -100,8 +105,11 @@ def relax_crystal(
     potential.check_elements(symbols)
     start = kind.a_over_distance * guess_distance(symbols) if a is None else a
     ratio = c / start if c is not None and kind.hexagonal else np.sqrt(8.0 / 3.0)
-    lattice = _relax_lattice(potential, kind, symbols, start, ratio)
-    return _measured(potential, kind, symbols, *lattice)
+
+    def compute() -> Crystal:
+        return _measured(potential, kind, symbols, *_relax_lattice(potential, kind, symbols, start, ratio))
+
+    return on_first_rank(compute, potential=potential, comm=comm)
 
 
 def _relax_lattice(
@@ -216,4 +224,12 @@ def _measured(potential: Potential, kind: Structure, symbols: tuple[str, ...], a
     )
 
 
-__all__ = ["Crystal", "RelaxationError", "relax_crystal"]
+__all__ = [
+    "Crystal",
+    "Orientation",
+    "elastic_tensor",
+    "orient",
+    "relax_crystal",
+    "rotate_stiffness",
+    "uniaxial_modulus",
+]
