@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from continuum.laws import TabulatedLaw
 from coupling.elasticity import UniaxialElasticity
+from coupling.errors import CouplingError
 from coupling.separation_fit import Separation, SeparationFit, fit_separation
 
 SAMPLES_PER_PIECE = 16
@@ -64,7 +65,9 @@ class CohesiveExtraction:
         """The largest traction (eV/Å³)."""
         return float(np.max(self.traction))
 
-    def law(self, *, unloading: Literal["reversible", "damaging"] = "damaging", penalty: float | None = None) -> TabulatedLaw:
+    def law(
+        self, *, unloading: Literal["reversible", "damaging"] = "damaging", penalty: float | None = None
+    ) -> TabulatedLaw:
         """The law that an interface of the finite-element model carries.
 
         Args:
@@ -102,12 +105,14 @@ def extract_law(
         The law's table and its audit.
 
     Raises:
-        ValueError: a negative length, a cap below 1, or a curve that cannot be fitted.
+        CouplingError: a negative length, a cap below 1, or a curve that cannot be fitted.
     """
     if length < 0 or not np.isfinite(length):
-        raise ValueError(f"the length of crystal in the curve is {length} Å: it must be zero (no correction) or positive")
+        raise CouplingError(
+            f"the length of crystal in the curve is {length} Å: it must be zero (no correction) or positive"
+        )
     if stiffness_cap < 1:
-        raise ValueError(f"stiffness_cap is {stiffness_cap} (in units of C'/L): give at least 1, better 50")
+        raise CouplingError(f"stiffness_cap is {stiffness_cap} (in units of C'/L): give at least 1, better 50")
     fit = fit_separation(curve)
     gap = _samples(fit)
     traction = np.asarray(fit.traction(gap))
@@ -156,9 +161,7 @@ def _samples(fit: SeparationFit) -> NDArray[np.float64]:
     return np.append(pieces.ravel(), fit.end)
 
 
-def _monotone_envelope(
-    opening: NDArray[np.float64], traction: NDArray[np.float64], cap: float
-) -> NDArray[np.float64]:
+def _monotone_envelope(opening: NDArray[np.float64], traction: NDArray[np.float64], cap: float) -> NDArray[np.float64]:
     """The smallest opening axis ≥ the given one on which no two neighbours differ by more than the capped stiffness.
 
     With z_k = Σ|ΔT|/cap the condition δ_k ≥ δ_{k−1} + |ΔT_k|/cap reads: δ − z never decreases.

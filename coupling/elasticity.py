@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from atomistic.decohesion import UniaxialResponse
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicHermiteSpline
 
-from atomistic.decohesion import UniaxialResponse
+from coupling.errors import CouplingError
 
 
 class UniaxialElasticity(Protocol):
@@ -45,7 +46,7 @@ class LinearUniaxial:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.modulus) and self.modulus > 0):
-            raise ValueError(f"the uniaxial modulus is {self.modulus} eV/Å³: it must be a positive, finite number")
+            raise CouplingError(f"the uniaxial modulus is {self.modulus} eV/Å³: it must be a positive, finite number")
 
     def strain(self, traction: ArrayLike) -> NDArray[np.float64]:
         """ε = T/C'."""
@@ -70,7 +71,7 @@ class CauchyBornUniaxial:
         response: strains in ascending order from 0, their stresses (eV/Å³) and energy densities (eV/Å³).
 
     Raises:
-        ValueError: fewer than four points on the rising branch.
+        CouplingError: fewer than four points on the rising branch.
     """
 
     def __init__(self, response: UniaxialResponse) -> None:
@@ -78,7 +79,7 @@ class CauchyBornUniaxial:
         rising = np.flatnonzero(np.diff(stress) <= 0)
         last = int(rising[0]) + 1 if len(rising) else len(stress)
         if last < 4:
-            raise ValueError(
+            raise CouplingError(
                 f"the uniaxial response rises over {last} points only: give at least four strains below the crystal's strength"
             )
         stress = stress - stress[0]

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from coupling.errors import LedgerError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
@@ -64,7 +66,7 @@ class EnergyLedger:
     def __post_init__(self) -> None:
         names = [term.name for term in self.terms]
         if len(set(names)) != len(names):
-            raise ValueError(f"two terms of the ledger share a name: {names}; a term is counted once")
+            raise LedgerError(f"two terms of the ledger share a name: {names}; a term is counted once")
 
     def record(self, *, load: float, work_increment: float, step_defect: float, **values: float) -> Entry:
         """Enter one step.
@@ -76,13 +78,13 @@ class EnergyLedger:
             values: energy by term (eV); spaces in a term's name become underscores.
 
         Raises:
-            ValueError: a term is missing, unknown, or not finite.
+            LedgerError: a term is missing, unknown, or not finite.
         """
         expected = [term.name.replace(" ", "_") for term in self.terms]
         if sorted(values) != sorted(expected):
-            raise ValueError(f"the ledger's terms are {expected}, entered were {sorted(values)}: enter each term once")
+            raise LedgerError(f"the ledger's terms are {expected}, entered were {sorted(values)}: enter each term once")
         if not np.isfinite([load, work_increment, step_defect, *values.values()]).all():
-            raise ValueError(f"an energy at load {load:.4g} Å is not finite: {values}")
+            raise LedgerError(f"an energy at load {load:.4g} Å is not finite: {values}")
         before = self.entries[-1].work if self.entries else 0.0
         entry = Entry(
             load=load,

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline, make_interp_spline
 
+from coupling.errors import InvalidCurveError
+
 # Beyond the opening where the traction has fallen below this fraction of its peak for good, the data are noise of the
 # potential (float32) or zero: the curve ends there with zero traction and slope, and the last energies give its height.
 TAIL_FRACTION = 2e-4
@@ -80,7 +82,7 @@ def fit_separation(curve: Separation) -> SeparationFit:
         The fit, with what separates it from either kind of data.
 
     Raises:
-        ValueError: too few points, openings that do not ascend from zero, values that are not finite, no positive energy
+        InvalidCurveError: too few points, openings that do not ascend from zero, values that are not finite, no positive energy
             at the end, or a curve that ends before the traction has died out.
     """
     opening, energy, traction = _checked(curve)
@@ -135,14 +137,21 @@ def _checked(curve: Separation) -> tuple[NDArray[np.float64], NDArray[np.float64
     traction = None if curve.traction is None else np.asarray(curve.traction, float)
     columns = [opening, energy] + ([] if traction is None else [traction])
     if any(c.shape != opening.shape or c.ndim != 1 for c in columns) or len(opening) < 6:
-        raise ValueError(f"a separation curve needs at least six points of opening and energy, got shapes {[c.shape for c in columns]}")
+        raise InvalidCurveError(
+            "a separation curve needs at least six points of opening and energy, "
+            f"got shapes {[c.shape for c in columns]}"
+        )
     if not all(np.isfinite(c).all() for c in columns):
-        raise ValueError("the separation curve holds values that are not finite: remove those points or compute them again")
+        raise InvalidCurveError(
+            "the separation curve holds values that are not finite: remove those points or compute them again"
+        )
     if abs(opening[0]) > 1e-9 or np.any(np.diff(opening) <= 0):
-        raise ValueError("the openings of a separation curve must start at 0 and ascend: compression has its own penalty in the law")
+        raise InvalidCurveError(
+            "the openings of a separation curve must start at 0 and ascend: compression has its own penalty in the law"
+        )
     energy = energy - energy[0]
     if energy[-1] <= 0:
-        raise ValueError(
+        raise InvalidCurveError(
             f"the energy at the largest opening is {energy[-1]:.3g} eV/Å² above that of the closed interface: it must be positive"
         )
     return opening, energy, traction
@@ -158,7 +167,7 @@ def _end_of_traction(
     last = int(above[-1])
     if last + 1 >= len(opening):
         if slope[-1] > 0.05 * peak:
-            raise ValueError(
+            raise InvalidCurveError(
                 f"the traction at the largest opening, {opening[-1]:.2f} Å, is still {slope[-1] / peak:.0%} of its peak: "
                 "extend the curve to larger openings"
             )

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from atomistic.decohesion import StackCurve
 from numpy.typing import NDArray
 
-from atomistic.decohesion import StackCurve
 from coupling.elasticity import UniaxialElasticity
+from coupling.errors import InvalidCurveError
 
 Array = NDArray[np.float64]
 
@@ -97,14 +98,14 @@ def reduce_to_gap(stack: StackCurve, elasticity: UniaxialElasticity, *, spacing:
         spacing: of the planes, d (Å).
 
     Raises:
-        ValueError: the opening that remains does not ascend: with this elasticity the stack's nonlinearity outweighs one
+        InvalidCurveError: the opening that remains does not ascend: with this elasticity the stack's nonlinearity outweighs one
             gap's opening. Use the potential's own uniaxial response, or fewer planes.
     """
     length = (stack.n_planes - 1) * spacing
     traction = np.asarray(stack.traction, float)
     opening = np.asarray(stack.elongation, float) - length * elasticity.strain(traction)
     if np.any(np.diff(opening) <= 0):
-        raise ValueError(
+        raise InvalidCurveError(
             f"with the elasticity given, the opening taken from the stack of {stack.n_planes} planes folds back: "
             "use the potential's own uniaxial response (CauchyBornUniaxial), or fewer planes"
         )

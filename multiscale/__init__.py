@@ -1,0 +1,38 @@
+"""What a person launches: case files, studies, run directories, reports, and the command line.
+
+A driver script needs two names:
+
+    from multiscale import AdhesionCase, run_adhesion
+
+    case = AdhesionCase(potential="sevennet-0", crystal={"element": "Al", "structure": "fcc"}, ...)
+    result = run_adhesion(case, directory="runs/al")
+
+They are imported when first used, so that the command line starts at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from multiscale.config import AdhesionCase, load_case
+    from multiscale.progress import Progress
+    from multiscale.studies.adhesion import AdhesionResult, predict, run_adhesion
+
+__all__ = ["AdhesionCase", "AdhesionResult", "Progress", "load_case", "predict", "run_adhesion"]
+
+_HOMES = {
+    "AdhesionCase": "multiscale.config",
+    "load_case": "multiscale.config",
+    "Progress": "multiscale.progress",
+    "AdhesionResult": "multiscale.studies.adhesion",
+    "predict": "multiscale.studies.adhesion",
+    "run_adhesion": "multiscale.studies.adhesion",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'multiscale' has no attribute {name!r}; it offers {', '.join(__all__)}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

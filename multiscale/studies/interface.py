@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from ase import Atoms
 from mpi4py import MPI
 from numpy.typing import NDArray
 
 from atomistic.crystal import Crystal, relax_crystal
+from atomistic.builders import gap_spacing
 from atomistic.decohesion import (
     SeparationCurve,
     StackCurve,
@@ -26,9 +28,18 @@ from atomistic.potentials import Potential, load_potential
 from continuum.materials import LinearElastic
 from coupling.cohesive import CohesiveExtraction, extract_law
 from coupling.elasticity import CauchyBornUniaxial, LinearUniaxial
-from coupling.stacks import GapCurve, StackError, StackPath, UncorrectedLaw, compare_stacks, predict_stack, reduce_to_gap
+from coupling.stacks import (
+    GapCurve,
+    StackError,
+    StackPath,
+    UncorrectedLaw,
+    compare_stacks,
+    predict_stack,
+    reduce_to_gap,
+)
 from multiscale.config import AdhesionCase
 from multiscale.progress import Progress
+from multiscale.studies.curve_file import read_separation
 
 CORRECTED = "relaxed law, crystal's own elasticity"
 RIGID = "rigid law, crystal's own elasticity"
@@ -70,6 +81,8 @@ class InterfaceCharacter:
         thickness: planes of the stack -> rigid work of separation (eV/Å²).
         work_relaxed: relaxed work of separation (eV/Å²), None where it was not asked for.
         stacks: the check of the law, None where it was not asked for.
+        images: the separation's cells with energies and forces, for OVITO and ASE; empty for a curve from a file.
+        calls: evaluations of the potential, over all ranks.
     """
 
     potential: Potential
@@ -82,6 +95,8 @@ class InterfaceCharacter:
     thickness: dict[int, float]
     work_relaxed: float | None
     stacks: StackStudy | None
+    images: list[Atoms]
+    calls: int
 
 
 def opening_points(*, to: float, points: int) -> NDArray[np.float64]:
@@ -91,10 +106,10 @@ def opening_points(*, to: float, points: int) -> NDArray[np.float64]:
 
 
 def characterise_interface(case: AdhesionCase, *, comm: MPI.Comm, progress: Progress) -> InterfaceCharacter:
-    """Follow a case from its potential to its cohesive law.
+    """Follow a case from its potential to its cohesive law (collective).
 
-    Every cell is computed whole on one rank; independent cells spread over the ranks. Crystal and tensor come from rank 0,
-    so that all ranks hold the same numbers to the last bit.
+    Every cell is computed whole on one rank with one thread; independent cells spread over the ranks. The crystal comes from
+    rank 0, so that all ranks hold the same numbers to the last bit.
 
     Raises:
         ValueError: with the cause, for anything in the case that the potential or the crystal cannot do.
@@ -112,28 +127,17 @@ def characterise_interface(case: AdhesionCase, *, comm: MPI.Comm, progress: Prog
             comm=comm,
         )
         orientation = orient(crystal, plane=case.interface.plane, growth=case.interface.growth)
-        material = LinearElastic(orientation.rotate(crystal.stiffness))
+        material = LinearElastic(orientation.stiffness)
+        linear = LinearUniaxial(material.uniaxial_modulus)
     with progress.phase("separation"):
         curve = separation_curve(case, potential, crystal, comm=comm)
-        extraction = extract_law(
-            curve,
-            LinearUniaxial(material.uniaxial_modulus),
-            length=curve.length,
-            stiffness_cap=case.law.stiffness_cap,
-        )
-    options = {"plane": case.interface.plane, "cut": case.interface.cut}
-    planes = case.decohesion.planes
+        extraction = extract_law(curve, linear, length=curve.length, stiffness_cap=case.law.stiffness_cap)
     with progress.phase("surfaces"):
-        thickness = thickness_convergence(potential, crystal, n_planes=(planes - 4, planes, planes + 4), comm=comm, **options)
-        work_relaxed = (
-            relaxed_work_of_separation(potential, crystal, n_planes=planes, comm=comm, **options)
-            if case.decohesion.relax
-            else None
-        )
+        thickness, work_relaxed = _surfaces(case, potential, crystal, comm)
     stacks = None
     if case.verification.stacks and case.decohesion.file is None:
-        with progress.phase("stack check"):
-            stacks = check_stacks(case, potential, crystal, curve, material, comm=comm)
+        with progress.phase("stack check", total=2 + len(case.verification.stacks)) as phase:
+            stacks = check_stacks(case, potential, crystal, linear, comm=comm, phase=phase)
     return InterfaceCharacter(
         potential=potential,
         crystal=crystal,
@@ -145,4 +149,30 @@ def characterise_interface(case: AdhesionCase, *, comm: MPI.Comm, progress: Prog
         thickness=thickness,
         work_relaxed=work_relaxed,
         stacks=stacks,
+        calls=comm.allreduce(potential.counter.calls),
+    )
+
+
+def separation_curve(case: AdhesionCase, potential: Potential, crystal: Crystal, *, comm: MPI.Comm) -> SeparationCurve:
+    """The curve of a case: from its file, rigid, or from a relaxed stack reduced to one gap."""
+    plane, cut, planes = case.interface.plane, case.interface.cut, case.decohesion.planes
+    if case.decohesion.file is not None:
+        return read_separation(case.decohesion.file, length=gap_spacing(crystal, plane=plane, cut=cut), plane=plane)
+    openings = opening_points(to=case.decohesion.opening.to, points=case.decohesion.opening.points)
+    rigid = rigid_separation(potential, crystal, plane=plane, openings=openings, n_planes=planes, cut=cut, comm=comm)
+    if case.decohesion.mode == "rigid":
+        return rigid
+    stack = stack_separation(potential, crystal, plane=plane, openings=openings, n_planes=planes, cut=cut, comm=comm)
+    gap = reduce_to_gap(stack, crystal_elasticity(potential, crystal, plane=plane, comm=comm), spacing=rigid.spacing)
+    return replace(
+        rigid, mode="relaxed", opening=gap.opening, energy=gap.energy, traction=gap.traction, length=rigid.spacing
+    )
+
+
+def crystal_elasticity(
+    potential: Potential, crystal: Crystal, *, plane: tuple[int, ...], comm: MPI.Comm
+) -> CauchyBornUniaxial:
+    """The crystal's own uniaxial response along the normal of a plane, up to its strength."""
+    return CauchyBornUniaxial(
+        uniaxial_response(potential, crystal, plane=plane, strains=np.linspace(0, 0.36, 25), comm=comm)
     )

@@ -9,7 +9,7 @@ from scipy.integrate import quad
 from coupling.cohesive import extract_law
 from coupling.elasticity import LinearUniaxial
 from coupling.separation_fit import fit_separation
-from coupling.stacks import UncorrectedLaw, predict_stack
+from coupling.stacks import predict_stack
 
 WORK, LENGTH = 0.0743, 0.55  # eV/Å², Å: about Al(111)
 SPACING = 2.338

@@ -1,5 +1,7 @@
 """The ledger: closure is measured, and an energy that leaves the account is seen."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ def spring_and_slider(steps: int, *, leak: float = 0.0) -> EnergyLedger:
     """A nonlinear spring P = u³ in a slider that dissipates at a constant force of 1, followed to u = 2."""
     ledger = EnergyLedger([Term(name="spring", domain="line"), Term(name="dissipated", domain="slider")])
     path = np.linspace(0, 2, steps + 1)
-    for before, after in zip(path[:-1], path[1:], strict=True):
+    for before, after in itertools.pairwise(path):
         increment = 0.5 * (before**3 + after**3 + 2) * (after - before)
         ledger.record(
             load=after, work_increment=increment, step_defect=leak, spring=after**4 / 4, dissipated=after * (1 - leak)

@@ -1,0 +1,249 @@
+"""The adhesion study: relax the crystal, measure its elasticity, pull an interface apart, take the bulk's elasticity out of
+the curve, build a specimen on the law that remains, follow it until it comes apart, and audit the energy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from mpi4py import MPI
+
+from continuum.beams import DoubleCantileverEstimate
+from continuum.output import FieldWriter, gather_fields
+from continuum.solid import Solid
+from continuum.solvers import ConvergenceError, SolverOptions, Step, follow
+from coupling.ledger import EnergyLedger, Term
+from multiscale.config import AdhesionCase
+from multiscale.progress import Progress
+from multiscale.report import make_report
+from multiscale.run import RunDirectory
+from multiscale.studies import adhesion_files as files
+from multiscale.studies.interface import InterfaceCharacter, characterise_interface
+from multiscale.studies.specimen import MeshPlan, build_solid, estimate, make_law, plan_mesh
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdhesionResult:
+    """What a run leaves in memory; the rest is in its directory.
+
+    Attributes:
+        directory: of the run.
+        interface: what the atoms said.
+        plan: of the mesh.
+        beam: beam theory's expectation, None for other specimens.
+        steps: the path of the specimen.
+        ledger: its energies.
+        initial_tip: where the crack's tip was before loading (Å).
+        warnings: what a reader of the results should know.
+    """
+
+    directory: Path
+    interface: InterfaceCharacter
+    plan: MeshPlan
+    beam: DoubleCantileverEstimate | None
+    steps: Sequence[Step]
+    ledger: EnergyLedger
+    initial_tip: float
+    warnings: list[str]
+
+    @property
+    def crack_advance(self) -> float:
+        """How far the crack has grown (Å)."""
+        return self.steps[-1].crack_tip - self.initial_tip
+
+    @property
+    def onset(self) -> Step | None:
+        """The first step after which the crack has grown by a cohesive zone length; None where it never does."""
+        return next((s for s in self.steps if s.crack_tip - self.initial_tip > self.plan.zone), None)
+
+
+def run_adhesion(
+    case: AdhesionCase,
+    *,
+    directory: str | Path,
+    comm: MPI.Comm = MPI.COMM_WORLD,
+    progress: Progress | None = None,
+    force: bool = False,
+) -> AdhesionResult:
+    """Run a case and write its directory (collective).
+
+    Args:
+        case: what to do.
+        directory: where everything is written; must be new or empty unless `force`.
+        comm: cells of atoms and the finite elements spread over its ranks.
+        progress: shown on rank 0; silent if None.
+        force: write into a directory that is not empty.
+
+    Returns:
+        The result, on every rank.
+
+    Raises:
+        ValueError: with its cause, for what the potential, the crystal or the files cannot do.
+        ConvergenceError: the specimen has no equilibrium at a load; what was computed is written.
+    """
+    progress = progress or Progress.silent()
+    run = RunDirectory(directory, case=case, comm=comm, force=force)
+    progress.listener = run.event
+    try:
+        result = _follow_story(case, run, comm, progress)
+    except BaseException as error:
+        run.finish("failed", phases=progress.seconds, error=str(error))
+        raise
+    run.finish("finished", phases=progress.seconds)
+    if comm.rank == 0:
+        with progress.phase("report"):
+            make_report(run.path)
+    return result
+
+
+def _follow_story(case: AdhesionCase, run: RunDirectory, comm: MPI.Comm, progress: Progress) -> AdhesionResult:
+    """The study itself, from the potential to the audit."""
+    interface = characterise_interface(case, comm=comm, progress=progress)
+    files.write_interface(run, interface, comm)
+
+    with progress.phase("specimen"):
+        plan = plan_mesh(case, interface.material, interface.extraction)
+        beam = estimate(case, interface.material, interface.extraction)
+        solid = build_solid(case, interface.material, make_law(case, interface.extraction), plan, comm)
+        initial_tip = _tip(solid)
+        run.event("specimen_built", unknowns=solid.n_dofs, facet_angstrom=plan.facet)
+
+    steps: list[Step] = []
+    ledger = open_ledger(case)
+    opening = case.loading.opening
+    loads = np.linspace(0, opening.to, opening.steps + 1)[1:]
+    with progress.phase("loading", total=opening.steps) as phase, FieldWriter(run.path / "fields", solid) as writer:
+
+        def on_step(step: Step) -> None:
+            steps.append(step)
+            enter(ledger, step)
+            run.event("step", **files.step_event(step))
+            phase.advance(1, files.step_text(step, initial_tip))
+            every = case.output.fields_every
+            if len(steps) == opening.steps or (every and len(steps) % every == 0):
+                writer.write(step.load)
+
+        try:
+            follow(solid, loads.tolist(), options=solver_options(case), on_step=on_step)
+        except ConvergenceError as error:
+            writer.write(solid.load)
+            run.event("no_convergence", load_angstrom=error.load, residual=error.residual)
+            files.write_path(run, case, steps, ledger, beam)
+            raise
+
+    with progress.phase("results"):
+        result = AdhesionResult(
+            directory=run.path,
+            interface=interface,
+            plan=plan,
+            beam=beam,
+            steps=steps,
+            ledger=ledger,
+            initial_tip=initial_tip,
+            warnings=warnings_of(case, interface, plan, beam),
+        )
+        files.write_path(run, case, steps, ledger, beam)
+        files.write_results(run, case, result, solid)
+        run.write_fields(gather_fields(solid))
+    return result
+
+
+def _tip(solid: Solid) -> float:
+    return solid.crack_tip(solid.interfaces.parts[0].name)
+
+
+def solver_options(case: AdhesionCase) -> SolverOptions:
+    """The case's solver settings."""
+    return SolverOptions(
+        rtol=case.solver.rtol, max_iterations=case.solver.max_iterations, max_cutbacks=case.solver.max_cutbacks
+    )
+
+
+def open_ledger(case: AdhesionCase) -> EnergyLedger:
+    """The terms of this study's energy and where each is counted."""
+    return EnergyLedger(
+        [
+            Term(
+                name="bulk elastic",
+                domain="both bodies, up to the interface",
+                note="½∫ε:C:ε with the potential's own tensor; holds the elasticity that was taken out of the law",
+            ),
+            Term(name="interface stored", domain="interface", note="recoverable part of ψ; bulk elasticity taken out"),
+            Term(name="dissipated", domain="interface", note="from the history of every quadrature point"),
+            Term(name="contact", domain="interface", note="penalty energy where the faces press together"),
+        ]
+    )
+
+
+def enter(ledger: EnergyLedger, step: Step) -> None:
+    """Enter a step of the specimen into the ledger."""
+    ledger.record(
+        load=step.load,
+        work_increment=step.work,
+        step_defect=step.closure,
+        bulk_elastic=step.energies.bulk,
+        interface_stored=step.energies.interface_stored,
+        dissipated=step.energies.dissipated,
+        contact=step.energies.contact,
+    )
+
+
+def warnings_of(
+    case: AdhesionCase, interface: InterfaceCharacter, plan: MeshPlan, beam: DoubleCantileverEstimate | None
+) -> list[str]:
+    """What a user should know before trusting the numbers."""
+    found = []
+    opening = case.loading.opening.to
+    if beam is not None:
+        onset, _ = beam.onset()
+        rotation = 0.75 * opening / beam.crack_length(opening)
+        if opening < onset:
+            found.append(
+                f"the opening ends at {opening / 10:.4g} nm, before the expected onset at {onset / 10:.4g} nm: raise "
+                f"loading.opening.to, to about {1.5 * onset / 10:.0f} nm"
+            )
+        if rotation > 0.1:
+            found.append(
+                f"the arms' ends turn by about {rotation:.2f} rad: beyond 0.1 rad small-strain elasticity misses a percent and more"
+            )
+        if plan.path is not None and plan.path[1] >= 0.98 * case.specimen.length:
+            found.append("the crack is expected to run to the clamped end: lengthen the specimen")
+    extraction = interface.extraction
+    if abs(extraction.envelope_defect) > 0.01:
+        found.append(
+            f"the cap and the envelope cut {extraction.envelope_defect:.1%} of the work of separation off the curve, returned "
+            f"by stretching the opening: this interface is stiffer than one plane of its crystal up to {extraction.capped_to:.2f} Å"
+        )
+    gap = extraction.fit.energy_force_gap
+    if gap is not None and abs(gap) > 0.01:
+        found.append(f"energies and tractions of the separation disagree by {gap:.1%} of the work of separation")
+    if interface.potential.capabilities.precision == "float32":
+        found.append(
+            f"{interface.potential.capabilities.name} computes in float32: its noise, about 1e-7 eV/Å in forces, limits elastic "
+            "constants to a few 0.01 GPa; surface energies of foundation models are themselves uncertain by several percent and more"
+        )
+    if interface.work_relaxed is not None and interface.work_relaxed > 0:
+        excess = extraction.work / interface.work_relaxed - 1
+        if case.decohesion.mode == "rigid" and excess > 0.05:
+            found.append(f"surface relaxation lowers the work of separation by {excess:.0%}: consider decohesion.mode: relaxed")
+    return found
+
+
+def predict(case: AdhesionCase, *, comm: MPI.Comm = MPI.COMM_WORLD) -> tuple[list[tuple[str, str]], list[str]]:
+    """What to expect of a case before any step of it runs: rows of label and value, and warnings (collective).
+
+    Computes the crystal and its separation curve with the case's potential, but no specimen.
+    """
+    quick = case.model_copy(
+        update={
+            "verification": case.verification.model_copy(update={"stacks": ()}),
+            "decohesion": case.decohesion.model_copy(update={"relax": False}),
+        }
+    )
+    interface = characterise_interface(quick, comm=comm, progress=Progress.silent())
+    plan = plan_mesh(case, interface.material, interface.extraction)
+    beam = estimate(case, interface.material, interface.extraction)
+    return files.prediction_rows(case, interface, plan, beam), warnings_of(case, interface, plan, beam)

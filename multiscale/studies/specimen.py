@@ -1,0 +1,162 @@
+"""From a case's specimen to bodies, supports and a solid, meshed for the law that its interface carries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mpi4py import MPI
+
+from continuum.beams import DoubleCantileverEstimate, cohesive_zone_length
+from continuum.laws import BilinearLaw, CohesiveLaw, ExponentialLaw, UberLaw
+from continuum.materials import LinearElastic
+from continuum.mesh import BodyMesh, block, double_cantilever_beam, read_mesh
+from continuum.solid import Solid
+from continuum.supports import Displacement
+from coupling.cohesive import CohesiveExtraction
+from multiscale.config import AdhesionCase, Block, DoubleCantileverBeam, ImportedSpecimen
+
+# How far beam theory's crack may run past its estimate before it leaves the finely meshed path.
+PATH_MARGIN = 1.35
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshPlan:
+    """What the law asks of the mesh.
+
+    Attributes:
+        zone: cohesive zone length E*G_c/σ² (Å).
+        facet: size of the facets along the expected path (Å).
+        path: from where to where along the interface they lie (Å), None where all of it is meshed alike.
+    """
+
+    zone: float
+    facet: float
+    path: tuple[float, float] | None
+
+
+def make_law(case: AdhesionCase, extraction: CohesiveExtraction) -> CohesiveLaw:
+    """The law that the interface carries: the table, or an analytic law with its work of separation and peak."""
+    unloading, table = case.law.unloading, extraction.law(unloading=case.law.unloading)
+    match case.law.type:
+        case "tabulated":
+            return table
+        case "uber":
+            return UberLaw(
+                work=extraction.work,
+                length=extraction.work / (2.718281828459045 * extraction.peak_traction),
+                unloading=unloading,
+                penalty=table.penalty,
+            )
+        case "bilinear":
+            return BilinearLaw(
+                fracture_energy=extraction.work,
+                peak_traction=extraction.peak_traction,
+                initial_stiffness=min(extraction.stiffness_cap, 10 * extraction.modulus / extraction.length),
+                unloading=unloading,
+                penalty=table.penalty,
+            )
+        case "exponential":
+            return ExponentialLaw(
+                fracture_energy=extraction.work,
+                peak_traction=extraction.peak_traction,
+                unloading=unloading,
+                penalty=table.penalty,
+            )
+
+
+def estimate(
+    case: AdhesionCase, material: LinearElastic, extraction: CohesiveExtraction
+) -> DoubleCantileverEstimate | None:
+    """Beam theory's expectation, for the specimens that have one."""
+    if not isinstance(case.specimen, DoubleCantileverBeam):
+        return None
+    compliance = material.plane_strain_compliance
+    return DoubleCantileverEstimate(
+        modulus=material.plane_strain_modulus,
+        transverse_modulus=float(1 / compliance[1, 1]),
+        shear_modulus=float(1 / compliance[2, 2]),
+        fracture_energy=extraction.work,
+        arm_height=case.specimen.arm_height,
+        initial_crack=case.specimen.initial_crack,
+    )
+
+
+def plan_mesh(case: AdhesionCase, material: LinearElastic, extraction: CohesiveExtraction) -> MeshPlan:
+    """Facets short enough for the cohesive zone, along the path that beam theory expects."""
+    zone = cohesive_zone_length(
+        modulus=material.crack_modulus, fracture_energy=extraction.work, peak_traction=extraction.peak_traction
+    )
+    facet = zone / case.mesh.elements_in_zone
+    beam, specimen = estimate(case, material, extraction), case.specimen
+    if beam is None or not isinstance(specimen, DoubleCantileverBeam):
+        return MeshPlan(zone=zone, facet=facet, path=None)
+    advance = beam.crack_length(case.loading.opening.to) - specimen.initial_crack
+    end = specimen.initial_crack + PATH_MARGIN * advance + 20 * zone
+    start = max(specimen.initial_crack - 4 * zone, 0.0)
+    return MeshPlan(zone=zone, facet=facet, path=(start, min(end, specimen.length)))
+
+
+def build_bodies(case: AdhesionCase, plan: MeshPlan, comm: MPI.Comm) -> tuple[BodyMesh, list[Displacement]]:
+    """Mesh and supports of the case's specimen."""
+    specimen = case.specimen
+    match specimen:
+        case DoubleCantileverBeam():
+            assert plan.path is not None  # planned for this shape
+            bodies = double_cantilever_beam(
+                comm,
+                length=specimen.length,
+                arm_height=specimen.arm_height,
+                initial_crack=specimen.initial_crack,
+                fine_size=plan.facet,
+                fine_from=plan.path[0],
+                fine_to=plan.path[1],
+                growth=case.mesh.growth,
+                cell=case.mesh.cell,
+            )
+            # The grips leave the end faces free to turn; the far end is clamped, far enough away not to be felt.
+            supports = [
+                Displacement(group="upper grip", component="y", factor=0.5),
+                Displacement(group="lower grip", component="y", factor=-0.5),
+                Displacement(group="right", component="x", factor=0.0),
+                Displacement(group="right", component="y", factor=0.0),
+            ]
+        case Block():
+            solid = case.mesh.cell in ("tetrahedron", "hexahedron")
+            size = [specimen.width, specimen.height] + ([specimen.thickness] if solid else [])
+            bodies = block(comm, size=size, divisions=[4, 4] + ([2] if solid else []), cell=case.mesh.cell)
+            # Uniaxial strain: every face slides along itself.
+            supports = [
+                Displacement(group="bottom", component="y", factor=0.0),
+                Displacement(group="top", component="y", factor=1.0),
+                Displacement(group="left", component="x", factor=0.0),
+                Displacement(group="right", component="x", factor=0.0),
+            ]
+            if solid:
+                supports += [
+                    Displacement(group="back", component="z", factor=0.0),
+                    Displacement(group="front", component="z", factor=0.0),
+                ]
+        case ImportedSpecimen():
+            bodies = read_mesh(
+                specimen.file,
+                comm,
+                bodies=specimen.bodies,
+                interface=specimen.interface,
+                length_unit=specimen.length_unit,
+                cracked_to=specimen.initial_crack,
+            )
+            supports = [Displacement(group=s.group, component=s.component, factor=s.factor) for s in specimen.supports]
+    return bodies, supports
+
+
+def build_solid(case: AdhesionCase, material: LinearElastic, law: CohesiveLaw, plan: MeshPlan, comm: MPI.Comm) -> Solid:
+    """The case's specimen, ready to be loaded: the same crystal in every body, the law on every interface."""
+    bodies, supports = build_bodies(case, plan, comm)
+    return Solid(
+        bodies,
+        materials=dict.fromkeys(bodies.bodies, material),
+        interfaces=dict.fromkeys(bodies.interfaces, law),
+        degree=case.mesh.degree,
+        thickness=case.specimen.thickness,
+        supports=supports,
+    )
