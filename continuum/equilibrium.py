@@ -124,50 +124,65 @@ class Equilibrium:
         self._rigidity = np.zeros((0, 0))
 
     def _pass(self, force: Array, answer: LawResponse | None, limit: int) -> bool:
-        """One correction of the displacement; False where the zone would exceed `limit` unknowns."""
-        solid = self.solid
-        self.iterations += 1
+        """One correction of the displacement; False where the zone would exceed `limit` unknowns.
+
+        With h the excess forces of all pairs over the linear reference, the nodal jumps are x = x₀ − G K_r⁻¹Gᵀ h. The
+        zone's part of h is minimised for, the rest iterated (it is small by choice of the zone) with Anderson mixing.
+        """
+        solid, shape = self.solid, (self.solid.interfaces.pairs, self.solid.dim)
         if answer is None:
+            self.iterations += 1
             solid.owned()[:] += self.reference.solve(-force)
             return True
-        linear = solid.nodal_jumps(self.reference.solve(-force)).ravel()
+        unloaded = solid.nodal_jumps(self.reference.solve(-force)).ravel()
         jump = solid.jumps()
-        x, excess = np.zeros(len(self._columns)), np.zeros(len(self._columns))
-        first = True
-        while True:
-            if first and len(self._columns):
-                x, excess = self._settle(linear, linear[self._columns], jump, answer)
-            first = False
-            new = self._escaping(linear - self._flexibility @ excess, jump, answer)
-            if not len(new):
-                break
-            if not self._grow(new, limit):
-                return False
-            start = linear[self._columns]
-            start[: len(x)] = x
-            if len(x):
-                # The newcomers start from where the zone's opening so far has carried them.
+        x, excess = unloaded[self._columns], np.zeros(len(self._columns))
+        outside, linear, mixing = np.zeros(len(unloaded)), unloaded, _Mixing()
+        for _ in range(self.options.max_iterations):
+            self.iterations += 1
+            x, excess = self._settle(linear, x, jump, answer)
+            while True:
+                after, escaped, scale = self._outside(linear - self._flexibility @ excess, jump, answer)
+                if not len(escaped):
+                    break
+                if not self._grow(escaped, limit):
+                    return False
+                start = linear[self._columns]
+                # Newcomers start from where the zone's opening so far has carried them.
                 start[len(x) :] -= self._flexibility[self._columns[len(x) :], : len(x)] @ excess
-            x, excess = self._settle(linear, start, jump, answer)
-        nodal = np.zeros(solid.interfaces.pairs * solid.dim)
-        nodal[self._columns] = excess
+                start[: len(x)] = x
+                x, excess = self._settle(linear, start, jump, answer)
+            if np.linalg.norm(after - outside) <= 0.1 * self.options.rtol * scale:
+                break
+            outside = self._on_root(lambda now=after, old=outside: mixing.next(old, now))
+            right = np.zeros(len(force))
+            self._add_free(right, -outside.reshape(shape))
+            linear = unloaded + solid.nodal_jumps(self.reference.solve(right)).ravel()
+        nodal = after.copy()
+        nodal[self._columns] += excess
         right = -force
-        solid.add_nodal_forces(right, -nodal.reshape(-1, solid.dim))
-        right[solid.prescribed.dofs[solid.prescribed.owned]] = 0.0
+        self._add_free(right, -nodal.reshape(shape))
         solid.owned()[:] += self.reference.solve(right)
         return True
 
-    def _escaping(self, nodal: Array, jump: Array, answer: LawResponse) -> Integers:
-        """Facets outside the zone whose tractions leave the linear reference by more than the threshold."""
+    def _add_free(self, target: Array, forces: Array) -> None:
+        """Add force pairs (pairs, dim) to this rank's free dofs; prescribed ones stay zero."""
+        solid = self.solid
+        solid.add_nodal_forces(target, forces)
+        target[solid.prescribed.dofs[solid.prescribed.owned]] = 0.0
+
+    def _outside(self, nodal: Array, jump: Array, answer: LawResponse) -> tuple[Array, Integers, float]:
+        """Excess forces (pairs·dim,) of points outside the zone, facets that should join it, norm of all forces."""
         solid, interfaces = self.solid, self.solid.interfaces
 
-        def find() -> Integers:
+        def find() -> tuple[Array, Integers, float]:
             change = interfaces.jumps(nodal)
-            after = interfaces.evaluate(jump + change, solid.history).traction
-            linear = answer.traction + np.einsum("pij,pj->pi", self._stiffness, change)
-            beyond = np.abs(after - linear).max(axis=1) > self.options.zone_threshold * interfaces.peak
-            facets = np.unique(interfaces.facet_of_point[beyond])
-            return facets[~self._zone[facets]]
+            traction = interfaces.evaluate(jump + change, solid.history).traction
+            beyond = traction - answer.traction - np.einsum("pij,pj->pi", self._stiffness, change)
+            beyond[self._zone[interfaces.facet_of_point]] = 0.0
+            far = np.abs(beyond).max(axis=1) > self.options.zone_threshold * interfaces.peak
+            escaped = np.unique(interfaces.facet_of_point[far])
+            return interfaces.forces(beyond).ravel(), escaped, float(np.linalg.norm(interfaces.forces(traction)))
 
         return self._on_root(find)
 
@@ -214,6 +229,8 @@ class Equilibrium:
                 max_iterations=self.options.max_zone_iterations,
             )
 
+        if not len(self._columns):
+            return np.zeros(0), np.zeros(0)
         settled = self._on_root(minimise)
         self.iterations += settled.iterations
         if settled.residual > 1e-4:
@@ -263,6 +280,22 @@ class Equilibrium:
                 length *= 0.5
             solid.owned()[:] += length * step
         raise NotReached(residual)
+
+
+class _Mixing:
+    """Anderson mixing of depth three for a contracting map (Walker and Ni 2011)."""
+
+    def __init__(self) -> None:
+        self._points: list[tuple[Array, Array]] = []
+
+    def next(self, point: Array, image: Array) -> Array:
+        """The next point, from a point and its image."""
+        self._points = [*self._points[-3:], (image, image - point)]
+        if len(self._points) == 1:
+            return image
+        images, gaps = (np.array(a) for a in zip(*self._points, strict=True))
+        weights = np.linalg.lstsq((gaps[:-1] - gaps[-1]).T, -gaps[-1], rcond=None)[0]
+        return image + weights @ (images[:-1] - image)
 
 
 def definite(answer: LawResponse, *, secant: bool = False) -> Array:
