@@ -87,8 +87,18 @@ def build_stack(
         raise InvalidCurveError(f"A stack needs a whole number of at least 2 planes; got {n_planes!r}.")
     miller = plane_indices(crystal, plane)
     repeat = _Repeat.of(crystal, miller)
-    first = _first_plane(repeat, cut)
-    count = math.ceil(n_planes / len(repeat.heights))
+    return _stacked(repeat, miller, math.ceil(n_planes / len(repeat.heights)), _first_plane(repeat, cut))
+
+
+def lattice_period(crystal: Crystal, *, plane: Sequence[int], cut: str | int = "widest") -> Stack:
+    """Return the smallest stack of a plane that repeats: one lattice period along the normal."""
+    miller = plane_indices(crystal, plane)
+    repeat = _Repeat.of(crystal, miller)
+    return _stacked(repeat, miller, 1, _first_plane(repeat, cut))
+
+
+def _stacked(repeat: _Repeat, miller: tuple[int, int, int], count: int, first: int) -> Stack:
+    """Stack `count` lattice periods, from the plane `first` upwards."""
     order = [(first + k) % len(repeat.heights) for k in range(len(repeat.heights))]
     cell = np.array([*repeat.in_plane, count * repeat.step])
     cell[2, :2] -= np.rint(np.linalg.solve(cell[:2, :2].T, cell[2, :2])) @ cell[:2, :2]
