@@ -83,7 +83,8 @@ class _Version(argparse.Action):
             version = metadata.version("multiscale-mlip")
         except metadata.PackageNotFoundError:
             version = "(not installed as a package)"
-        parser.exit(message=f"multiscale {version}\n")
+        print(f"multiscale {version}")
+        parser.exit()
 
 
 def _add_traceback(parser: argparse.ArgumentParser) -> None:

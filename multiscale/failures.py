@@ -12,6 +12,8 @@ from typing import Any
 from multiscale.config.base import CaseError
 
 EXIT_DONE, EXIT_FAILED, EXIT_MISTAKE, EXIT_INTERRUPTED = 0, 1, 2, 130
+FORWARDING = 0.5
+"""Seconds that mpirun gets to pass a message on; it drops what it still holds when a rank aborts."""
 PACKAGES = ("atomistic", "continuum", "coupling", "multiscale")
 
 KEYS_BY_ERROR: dict[str, tuple[str, ...]] = {
@@ -111,6 +113,7 @@ def run_together(
         report(error)
         sys.stdout.flush()
         sys.stderr.flush()
+        time.sleep(FORWARDING)
         comm.Abort(code)
     return EXIT_DONE
 

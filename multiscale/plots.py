@@ -153,8 +153,8 @@ def _draw_tractions(axes: Any, data: RunData) -> None:
     assert data.separation is not None
     opening = data.separation["opening"]
     traction, uber = data.separation.get("traction [gpa]"), data.separation.get("uber traction")
-    if data.law is not None:
-        stress = data.law["traction"]
+    stress = data.law.get("traction [gpa]") if data.law is not None else None
+    if data.law is not None and stress is not None:
         axes.plot(data.law["opening"], stress, color=AMBER, label="cohesive law, over δ = Δ − T d/C′", zorder=4)
         peak = int(np.nanargmax(stress))
         place = (data.law["opening"][peak], stress[peak])

@@ -36,6 +36,9 @@ CAPTIONS = {
     ),
 }
 
+HEADLINES = ("W_sep", "σ_max", "l_cz", "Δ_0", "P_max", "Δa")
+"""Symbols of the quantities shown large at the top of the page."""
+
 FILES = {
     "run.json": "resolved case, versions, hardware, times",
     "results.json": "quantities, warnings, ledger",
@@ -45,6 +48,8 @@ FILES = {
     "load_opening.csv": "load, crack tip and energies over the path",
     "stacks.csv": "stacks by atoms and by the laws",
     "fields_last.npz": "fields of the last step, for the figures",
+    "separation.extxyz": "the atoms, for OVITO and ASE",
+    "fields": "displacement, stress and interface damage, for ParaView",
     "traceback.txt": "where in the code a defect arose",
 }
 
@@ -181,13 +186,14 @@ def format_number(value: Any) -> str:
 
 
 def _tiles(quantities: Sequence[Mapping[str, Any]]) -> str:
-    """The quantities that matter most: those marked ``headline``, else the first four."""
-    chosen = [quantity for quantity in quantities if quantity.get("headline")] or list(quantities[:4])
+    """The quantities that matter most, found by their symbols; the first four where none of them is there."""
+    by_symbol = {quantity.get("symbol"): quantity for quantity in quantities}
+    chosen = [by_symbol[symbol] for symbol in HEADLINES if symbol in by_symbol] or list(quantities[:4])
     tiles = "".join(
         f'<div class="tile"><div class="value">{escape(format_number(quantity.get("value")))}'
         f'<span class="unit">{escape(str(quantity.get("unit") or ""))}</span></div>'
         f'<div class="label">{escape(str(quantity.get("name", "")))}</div></div>'
-        for quantity in chosen[:6]
+        for quantity in chosen
     )
     return f'<div class="tiles">{tiles}</div>' if tiles else ""
 
@@ -253,8 +259,8 @@ def _quantities(quantities: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _ledger(entries: Sequence[Mapping[str, Any]]) -> str:
-    keys = ("term", "domain", "weight", "value", "unit")
-    return _rows(keys, [[entry.get(key, "") for key in keys] for entry in entries])
+    keys = ("term", "domain", "weight", "value", "unit", "note")
+    return _rows((*keys[:-1], "remark"), [[entry.get(key, "") for key in keys] for entry in entries])
 
 
 def _case(case: Mapping[str, Any]) -> str:

@@ -134,11 +134,11 @@ class OutputModel(CaseModel):
 class SolverModel(CaseModel):
     """Newton's method."""
 
-    rtol: float = Field(default=1e-10, gt=0.0, lt=1e-2)
+    rtol: float = Field(default=1e-10, ge=1e-14, le=1e-2)
     """relative residual at which a step has converged"""
-    max_iterations: int = Field(default=50, ge=1)
+    max_iterations: int = Field(default=40, ge=1)
     """iterations before a step is cut back"""
-    max_cutbacks: int = Field(default=12, ge=0)
+    max_cutbacks: int = Field(default=6, ge=0)
     """how often a step may be halved"""
 
 

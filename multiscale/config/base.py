@@ -124,9 +124,7 @@ def _problem(details: Any, data: Any, model: type[BaseModel]) -> CaseProblem:
         cause, fix = split_message(str(error or details["msg"]))
         return CaseProblem(path=path, cause=cause, fix=fix)
     if kind == "invalid_key":
-        return CaseProblem(
-            path=path, cause=f"the key {details['loc'][-1]!r} is not text", fix="Write a name as the key"
-        )
+        return CaseProblem(path=path[:-1], cause=f"the key {path[-1]!r} is not text", fix="Write a name as the key")
     expected = details["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     if kind in ("model_type", "model_attributes_type"):
         owner = _model_at(model, details["loc"])

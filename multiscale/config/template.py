@@ -58,7 +58,7 @@ verification:
 output:
   fields_every: 10              # fields for ParaView every so many steps
 
-# solver: {rtol: 1.0e-10, max_iterations: 50, max_cutbacks: 12}
+# solver: {rtol: 1.0e-10, max_iterations: 40, max_cutbacks: 6}
 """
 
 TEMPLATES = {"adhesion": ADHESION}

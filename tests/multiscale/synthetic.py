@@ -55,8 +55,15 @@ def make_run(path: Path, *, force: bool = False) -> RunDirectory:
     fine = np.linspace(0, 6, 300)
     fine_energy, fine_traction = uber(fine)
     reduced = fine - fine_traction * SPACING / MODULUS * 0.82
-    law = {"opening": reduced, "traction": fine_traction, "potential": fine_energy}
-    run.write_csv("law.csv", law, units={"opening": "angstrom", "traction": "GPa", "potential": "J/m^2"})
+    run.write_csv(
+        "law.csv",
+        {
+            "opening [angstrom]": reduced,
+            "traction [eV/angstrom^3]": fine_traction / 160.2176634,
+            "traction [GPa]": fine_traction,
+            "potential [J/m^2]": fine_energy,
+        },
+    )
     _write_path(run)
     _write_stacks(run)
     run.write_fields(_fields())

@@ -75,7 +75,7 @@ MISTAKES = [
     ("loading: {", "mesh: {degree: 3}\nloading: {", 12, 8, "mesh.degree", "3 is not one of", "1 or 2"),
     ("loading: {", "mesh: {cell: hexahedron}\nloading: {", 12, 8, "mesh.cell", "plane strain", "triangle"),
     ("loading: {", "law: {stiffness_cap: 0.5}\nloading: {", 12, 7, "law.stiffness_cap", "got 0.5", "equal to 1"),
-    ("loading: {", "law: {1: 2}\nloading: {", 12, 1, "law", "the key '1' is not text", "Write a name"),
+    ("loading: {", "law: {1: 2}\nloading: {", 12, 1, "law", "the key 1 is not text", "Write a name"),
     ("loading: {", "device: gpu\nloading: {", 12, 1, "device", "got 'gpu'", "cuda"),
 ]
 
