@@ -64,6 +64,7 @@ class StackCurve:
         plane: Miller indices.
         potential: its name.
         breaks_at: the first elongation tried at which the stack fell apart (Å), None where it never did.
+        unsettled: openings asked for at which no equilibrium was found (Å); the curve goes without them.
         calls: evaluations of the potential, on all ranks together.
     """
 
@@ -78,6 +79,7 @@ class StackCurve:
     plane: tuple[int, ...]
     potential: str
     breaks_at: float | None = None
+    unsettled: tuple[float, ...] = ()
     calls: int = 0
 
 

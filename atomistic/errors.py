@@ -53,10 +53,14 @@ class EvaluationError(RuntimeError):
 class RelaxationError(RuntimeError):
     """Atoms that did not come to rest; carries the largest force left (eV/Å) and the number of evaluations."""
 
-    def __init__(self, message: str, *, force: float, calls: int) -> None:
+    def __init__(self, message: str, force: float = 0.0, calls: int = 0) -> None:
         self.force = force
         self.calls = calls
-        super().__init__(message)
+        # All arguments go to the base class, so that the error can travel between ranks.
+        super().__init__(message, force, calls)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

@@ -26,6 +26,8 @@ _DECAY, _RANGE = 3.0, 2.0
 #: Longest step of any atom, Å.
 _MAX_STEP = 0.15
 _MAX_CALLS = 200
+#: The same for equilibria that are no minima: what has not settled by then is at a branching point.
+_MAX_BALANCE_CALLS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +135,7 @@ def balance(
         fmax: largest force on an atom at rest, eV/Å.
 
     Raises:
-        RelaxationError: not at rest after 200 evaluations.
+        RelaxationError: not at rest after 60 evaluations.
     """
     current = rebuild(atoms.positions.copy())
     inverse = inverse_stiffness.copy()
@@ -141,7 +143,7 @@ def balance(
     calls = 1
     damping = 1.0
     while (largest := float(np.linalg.norm(result.forces, axis=1).max())) > fmax:
-        if calls >= _MAX_CALLS:
+        if calls >= _MAX_BALANCE_CALLS:
             raise _restless(atoms, largest, fmax, calls)
         step = _limited(damping * (inverse @ result.forces.ravel()))
         trial = rebuild(current.positions + step.reshape(-1, 3))

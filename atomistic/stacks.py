@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from atomistic.builders import Stack, build_stack, lattice_period
 from atomistic.crystal import Crystal
 from atomistic.curves import StackCurve
+from atomistic.errors import RelaxationError
 from atomistic.potentials.base import Potential
 from atomistic.pulling import checked_force, checked_path, normal_moduli, traction_of
 from atomistic.ranks import spread
@@ -47,7 +48,7 @@ class _UniformCrystal:
 
     Attributes:
         strain, stress, gap: arrays over the table; `gap` is how much the cut gap has opened, Å.
-        peak: index of the largest stress.
+        peak: index of the first maximum of the stress.
     """
 
     def __init__(self, potential: Potential, crystal: Crystal, stack: Stack, period: Stack, *, largest: float, fmax: float,
@@ -59,7 +60,9 @@ class _UniformCrystal:
         self.stress = np.array([cell.force for cell in cells])
         self.positions = np.array([cell.positions for cell in cells])
         self.gap = np.array([self._cut_opening(cell) for cell in cells])
-        self.peak = int(np.argmax(self.stress))
+        # The first maximum: the crystal's strength. Some rise again far beyond it, as other crystals.
+        falls = np.flatnonzero(np.diff(self.stress) <= 0.0)
+        self.peak = int(falls[0]) if len(falls) else len(self.stress) - 1
         self.modulus = float(normal_moduli(crystal, stack)[2])
 
     def _cut_opening(self, cell: StrainedCell) -> float:
@@ -193,7 +196,8 @@ def stack_separation(
     Raises:
         InvalidPlaneError: no such plane.
         InvalidCurveError: openings that do not ascend from 0.
-        RelaxationError: no equilibrium was found at an opening.
+        RelaxationError: no equilibrium was found at most of the openings. Single ones, near the point where the branch
+            turns from uniform strain to one open gap, are left out and listed in `unsettled`.
     """
     path = checked_path(openings, name="openings")
     checked_force(fmax)
@@ -203,7 +207,7 @@ def stack_separation(
     uniform = _uniform(potential, crystal, stack, plane, cut, largest=largest, fmax=fmax, comm=comm)
     model = springs(stack, moduli=normal_moduli(crystal, stack), crossing=False)
 
-    def at(opening: float) -> _State:
+    def at(opening: float) -> _State | RelaxationError:
         strain = uniform.strain_at(opening)
 
         def rebuild(positions: Array) -> Atoms:
@@ -216,16 +220,28 @@ def stack_separation(
             return atoms
 
         softer = np.tile([1.0, 1.0, 1.0 / uniform.softening(strain)], len(stack.atoms))
-        relaxed = balance(
-            potential, uniform.atoms_at(strain), rebuild=rebuild, inverse_stiffness=model * softer, fmax=fmax
-        )
+        try:
+            relaxed = balance(
+                potential, uniform.atoms_at(strain), rebuild=rebuild, inverse_stiffness=model * softer, fmax=fmax
+            )
+        except RelaxationError as error:
+            return error
         return _state(stack, crystal, relaxed, opening=opening)
 
-    states = spread([float(o) for o in path], at, potential=potential, comm=comm)
+    results = spread([float(o) for o in path], at, potential=potential, comm=comm)
+    states = [state for state in results if isinstance(state, _State)]
+    errors = [error for error in results if isinstance(error, RelaxationError)]
+    if len(errors) > len(states):
+        raise errors[0]
     elongation = np.array([state.elongation for state in states])
     turn = int(np.argmax(np.append(np.diff(elongation) <= 0.0, True)))
     return _curve(
-        stack, states, potential, stable=np.arange(len(states)) <= turn, calls=_total_calls(potential, before, comm)
+        stack,
+        states,
+        potential,
+        stable=np.arange(len(states)) <= turn,
+        unsettled=tuple(float(o) for o, r in zip(path, results, strict=True) if isinstance(r, RelaxationError)),
+        calls=_total_calls(potential, before, comm),
     )
 
 
@@ -288,6 +304,7 @@ def _curve(
     stable: NDArray[np.bool_],
     calls: int,
     breaks_at: float | None = None,
+    unsettled: tuple[float, ...] = (),
 ) -> StackCurve:
     """Collect states into a curve."""
     return StackCurve(
@@ -302,5 +319,6 @@ def _curve(
         plane=stack.plane,
         potential=potential.capabilities.name,
         breaks_at=breaks_at,
+        unsettled=unsettled,
         calls=calls,
     )
