@@ -329,7 +329,7 @@ def _phases(phases: Mapping[str, float]) -> str:
 def _files(files: Sequence[Path]) -> str:
     rows = "".join(
         f'<tr><td><a href="{escape(path.name)}">{escape(path.name)}{"/" if path.is_dir() else ""}</a></td>'
-        f"<td>{escape(FILES.get(path.name, ''))}</td></tr>"
+        f"<td>{escape(FILES.get(path.name, 'figure' if path.suffix == '.png' else ''))}</td></tr>"
         for path in files
         if not path.name.startswith(".") and path.name != "report.html"
     )
