@@ -64,9 +64,7 @@ class Stack:
         return atoms
 
 
-def build_stack(
-    crystal: Crystal, *, plane: Sequence[int], n_planes: int, cut: str | int = "widest"
-) -> Stack:
+def build_stack(crystal: Crystal, *, plane: Sequence[int], n_planes: int, cut: str | int = "widest") -> Stack:
     """Stack lattice planes of a crystal, with the smallest cell in the plane.
 
     The lattice vectors are sorted by a unimodular transformation into two in the plane and one that leads to the next
@@ -199,7 +197,9 @@ def _first_plane(repeat: _Repeat, cut: str | int) -> int:
         gap = cut
     else:
         widths = ", ".join(f"{i}: {g:.3f} Å" for i, g in enumerate(repeat.gaps))
-        raise InvalidCurveError(f"There is no cut {cut!r}; expected 'widest', 'narrowest' or the number of a gap ({widths}).")
+        raise InvalidCurveError(
+            f"There is no cut {cut!r}; expected 'widest', 'narrowest' or the number of a gap ({widths})."
+        )
     return (gap + 1) % count
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from atomistic.elasticity import elastic_tensor, raw_elastic_tensor, rotate_stiffness, symmetrised, uniaxial_modulus
 from atomistic.errors import CrystalError
 from atomistic.orientation import Orientation, orient
-from atomistic.ranks import on_first_rank
 from atomistic.potentials.base import Potential
+from atomistic.ranks import on_first_rank
 from atomistic.structures import (
     Structure,
     conventional_cell,

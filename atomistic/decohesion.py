@@ -47,7 +47,9 @@ def default_openings(*, to: float = 6.0, points: int = 24) -> NDArray[np.float64
     if points < 4 or not to > 0.0:
         raise InvalidCurveError(f"Expected at least 4 openings up to a positive length; got {points} up to {to} Å.")
     dense = points * 3 // 4
-    return np.concatenate([np.linspace(0.0, to / 2.0, dense, endpoint=False), np.linspace(to / 2.0, to, points - dense)])
+    return np.concatenate(
+        [np.linspace(0.0, to / 2.0, dense, endpoint=False), np.linspace(to / 2.0, to, points - dense)]
+    )
 
 
 def rigid_separation(

@@ -91,7 +91,9 @@ def orient(crystal: Crystal, *, plane: Sequence[int], growth: Sequence[int] | No
             return found
         fallback = fallback or found
     if fallback is None:
-        raise InvalidPlaneError(f"The plane {tuple(plane)} has no growth direction of low index; give one: growth: [u, v, w].")
+        raise InvalidPlaneError(
+            f"The plane {tuple(plane)} has no growth direction of low index; give one: growth: [u, v, w]."
+        )
     return fallback
 
 
@@ -149,10 +151,10 @@ def _in_plane(miller: Sequence[int]) -> list[tuple[int, int, int]]:
     """Return the directions of low index in a plane, one of each pair ±[uvw]."""
     top = max(_FRONT_INDEX, *(abs(i) for i in miller))
     found = []
-    for indices in itertools.product(range(-top, top + 1), repeat=3):
-        first = next((i for i in indices if i), 0)
-        if first > 0 and np.dot(miller, indices) == 0 and math.gcd(*indices) == 1:
-            found.append(indices)
+    for u, v, w in itertools.product(range(-top, top + 1), repeat=3):
+        first = u or v or w
+        if first > 0 and np.dot(miller, (u, v, w)) == 0 and math.gcd(u, v, w) == 1:
+            found.append((u, v, w))
     return found
 
 
@@ -175,7 +177,9 @@ def _integers(crystal: Crystal, indices: Sequence[int], *, what: str, form: str)
     whole = tuple(int(v) for v in values)
     if len(whole) not in ((3, 4) if hexagonal else (3,)):
         expected = f"three integers, or four {form}" if hexagonal else "three integers"
-        raise InvalidPlaneError(f"The {what} {shown} of a {crystal.structure} crystal must have {expected}; got {len(whole)}.")
+        raise InvalidPlaneError(
+            f"The {what} {shown} of a {crystal.structure} crystal must have {expected}; got {len(whole)}."
+        )
     if not any(whole):
         raise InvalidPlaneError(f"The {what} {shown} does not exist: its indices are all zero.")
     if len(whole) == 4 and whole[0] + whole[1] + whole[2] != 0:

@@ -47,7 +47,13 @@ def checked_path(values: ArrayLike, *, name: str) -> NDArray[np.float64]:
         InvalidCurveError: it does not, or holds fewer than two values, or values that are not finite.
     """
     path = np.asarray(values, dtype=float)
-    if path.ndim != 1 or len(path) < 2 or not np.all(np.isfinite(path)) or path[0] != 0.0 or np.any(np.diff(path) <= 0.0):
+    if (
+        path.ndim != 1
+        or len(path) < 2
+        or not np.all(np.isfinite(path))
+        or path[0] != 0.0
+        or np.any(np.diff(path) <= 0.0)
+    ):
         shown = np.array2string(path, threshold=8)
         raise InvalidCurveError(f"The {name} must ascend from 0 and be at least two; got {shown}.")
     return path

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 from mpi4py import MPI
 
 from atomistic.errors import EvaluationError
 from atomistic.potentials.base import Potential
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
 
-
-def spread(
+def spread[Task, Result](
     tasks: Sequence[Task],
     function: Callable[[Task], Result],
     *,
@@ -63,7 +59,7 @@ def spread(
     return ordered
 
 
-def on_first_rank(function: Callable[[], Result], *, potential: Potential, comm: MPI.Comm | None) -> Result:
+def on_first_rank[Result](function: Callable[[], Result], *, potential: Potential, comm: MPI.Comm | None) -> Result:
     """Return `function()` computed on the first rank, the same to the last bit on every rank of `comm`.
 
     A potential whose evaluations are shared by several ranks is called by all of them.

@@ -51,8 +51,10 @@ def springs(stack: Stack, *, moduli: Array, crossing: bool) -> Array:
         moduli: (3,) M_d: stiffness of strain xz, yz and zz, eV/Å³.
         crossing: whether springs reach across the cut gap.
     """
-    first = neighbor_list("d", stack.atoms, 1.3 * (stack.atoms.get_volume() / len(stack.atoms)) ** (1 / 3) * 1.2)
-    nearest = float(first.min())
+    # Every crystal has neighbours within 1.6 times the edge of the cube that an atom fills.
+    nearest = float(
+        neighbor_list("d", stack.atoms, 1.6 * (stack.atoms.get_volume() / len(stack.atoms)) ** (1 / 3)).min()
+    )
     i, j, distance, vector, image = neighbor_list("ijdDS", stack.atoms, _RANGE * nearest)
     weight = np.exp(-_DECAY * (distance / nearest - 1.0))
     volume = stack.area * stack.height
@@ -61,7 +63,8 @@ def springs(stack: Stack, *, moduli: Array, crossing: bool) -> Array:
     laplacian = np.zeros((len(stack.atoms),) * 2)
     np.add.at(laplacian, (i[kept], j[kept]), -weight[kept])
     laplacian -= np.diag(laplacian.sum(axis=1))
-    return np.kron(np.linalg.pinv(laplacian, rcond=1e-9, hermitian=True), np.diag(1.0 / strengths))
+    inverse = np.linalg.pinv(laplacian, rcond=1e-9, hermitian=True)
+    return np.asarray(np.kron(inverse, np.diag(1.0 / strengths)), dtype=np.float64)
 
 
 def minimise(

@@ -95,7 +95,9 @@ class _UniformCrystal:
         shift = self.positions - self.period.atoms.positions * (
             np.array([1.0, 1.0, 1.0]) + self.strain[:, None, None] * np.array([0.0, 0.0, 1.0])
         )
-        inner = np.array([[np.interp(strain, self.strain, shift[:, a, d]) for d in range(3)] for a in range(shift.shape[1])])
+        inner = np.array(
+            [[np.interp(strain, self.strain, shift[:, a, d]) for d in range(3)] for a in range(shift.shape[1])]
+        )
         atoms.positions = affine + np.tile(inner, (self.count, 1))
         cell = atoms.cell.array.copy()
         cell[2, 2] *= 1.0 + strain

@@ -56,7 +56,9 @@ def find_structure(name: str, symbols: Sequence[str]) -> Structure:
     structure = STRUCTURES[key]
     unreal = [s for s in symbols if s not in atomic_numbers or s == "X"]
     if unreal:
-        raise CrystalError(f"{', '.join(map(repr, unreal))}: no such element.{nearest(unreal[0], map(str.lower, chemical_symbols))}")
+        raise CrystalError(
+            f"{', '.join(map(repr, unreal))}: no such element.{nearest(unreal[0], map(str.lower, chemical_symbols))}"
+        )
     if len(symbols) != structure.species:
         raise CrystalError(
             f"The structure {structure.name} takes {structure.species} element(s); got {len(symbols)}: {list(symbols)}."
@@ -98,5 +100,5 @@ def guess_distance(symbols: Sequence[str]) -> float:
     if len(symbols) == 1:
         state = reference_states[atomic_numbers[symbols[0]]]
         if state is not None and state.get("symmetry") in STRUCTURES and "a" in state:
-            return float(state["a"]) / STRUCTURES[state["symmetry"]].a_over_distance
+            return float(str(state["a"])) / STRUCTURES[str(state["symmetry"])].a_over_distance
     return covalent_distance(symbols)

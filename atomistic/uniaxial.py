@@ -109,4 +109,3 @@ def stretched(stack: Stack, strain: float) -> Atoms:
     atoms = stack.atoms.copy()
     atoms.set_cell(atoms.cell.array * np.array([1.0, 1.0, 1.0 + strain]), scale_atoms=True)
     return atoms
-

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from atomistic.errors import EvaluationError, UnknownElementError
 
 #: The 89 elements of the Materials Project trajectories (Deng et al. 2023): up to Pu, without Po, At, Rn, Fr and Ra.
-MPTRJ_ELEMENTS = frozenset(s for z, s in enumerate(chemical_symbols[:95]) if 0 < z and not 84 <= z <= 88)
+MPTRJ_ELEMENTS = frozenset(s for z, s in enumerate(chemical_symbols[:95]) if z > 0 and not 84 <= z <= 88)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +129,9 @@ class Potential:
         results = calculator.results
         stress = np.asarray(results.get("stress", np.zeros(6)), dtype=float)
         if "stress" not in results and atoms.pbc.any():
-            raise EvaluationError(f"The potential {self.capabilities.name!r} gives no stress, which periodic cells need.")
+            raise EvaluationError(
+                f"The potential {self.capabilities.name!r} gives no stress, which periodic cells need."
+            )
         return Evaluation(
             energy=float(results["energy"]),
             forces=np.array(results["forces"], dtype=float),

@@ -23,9 +23,7 @@ EMT_REFERENCE = "K. W. Jacobsen, P. Stoltze, J. K. Nørskov, Surf. Sci. 366, 394
 def capabilities_of_emt() -> Capabilities:
     """Return what ASE's effective-medium theory can do."""
     # Al, Ag and Au have its largest atoms: halfway from third to fourth neighbours, and ASE's 0.5 Å of taper beyond.
-    return Capabilities(
-        name="emt", elements=EMT_ELEMENTS, energies_per_atom=True, cutoff=5.9, reference=EMT_REFERENCE
-    )
+    return Capabilities(name="emt", elements=EMT_ELEMENTS, energies_per_atom=True, cutoff=5.9, reference=EMT_REFERENCE)
 
 
 def load_emt(*, comm: MPI.Comm) -> Potential:
@@ -64,7 +62,9 @@ def load_imported(
         calculator = factory(**dict(arguments or {}))
     except TypeError as error:
         signature = _signature(factory)
-        raise UnknownPotentialError(f"{path} refused its arguments: {error}. It takes {attribute}{signature}.") from error
+        raise UnknownPotentialError(
+            f"{path} refused its arguments: {error}. It takes {attribute}{signature}."
+        ) from error
     if not isinstance(calculator, Calculator):
         raise UnknownPotentialError(f"{path} gave a {type(calculator).__name__}, which is no ASE calculator.")
     known = set(calculator.implemented_properties)

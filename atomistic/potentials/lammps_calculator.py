@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -79,12 +79,9 @@ class LammpsCalculator(Calculator):
         comm: communicator whose ranks share the atoms.
     """
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "energies", "forces", "stress"]
-
-    def __init__(
-        self, *, pair_style: str, pair_coeff: Sequence[str], elements: Sequence[str], comm: MPI.Comm
-    ) -> None:
+    def __init__(self, *, pair_style: str, pair_coeff: Sequence[str], elements: Sequence[str], comm: MPI.Comm) -> None:
         super().__init__()
+        self.implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]
         from lammps import lammps
 
         self.pair_style = pair_style
@@ -99,17 +96,20 @@ class LammpsCalculator(Calculator):
     ) -> None:
         """Evaluate `atoms`: collective over the communicator."""
         super().calculate(atoms, list(properties), system_changes)
-        box = triangular_box(self.atoms)
-        positions = np.ascontiguousarray(self.atoms.positions @ box.rotation)
-        key = (tuple(self.atoms.numbers), tuple(self.atoms.pbc))
+        current: Atoms | None = self.atoms
+        if current is None:
+            raise EvaluationError("There are no atoms to evaluate.")
+        box = triangular_box(current)
+        positions = np.ascontiguousarray(current.positions @ box.rotation)
+        key = (tuple(current.numbers), tuple(current.pbc))
         try:
             if key != self._made_for:
-                self._create(box, positions)
+                self._create(current, box, positions)
                 self._made_for = key
             else:
-                self._move(box, positions)
+                self._move(current, box, positions)
             self._lammps.command("run 0 post no")
-            self.results = self._collect(box)
+            self.results = self._collect(current, box)
         except UnknownElementError:
             self._made_for = None
             raise
@@ -117,7 +117,7 @@ class LammpsCalculator(Calculator):
             # The library reports everything by the bare Exception; what it holds now is undefined, so start afresh.
             self._made_for = None
             raise EvaluationError(
-                f"LAMMPS (pair_style {self.pair_style.split()[0]}) failed on {self.atoms.symbols}: {error}"
+                f"LAMMPS (pair_style {self.pair_style.split()[0]}) failed on {current.symbols}: {error}"
             ) from error
 
     def check(self) -> None:
@@ -135,9 +135,9 @@ class LammpsCalculator(Calculator):
             ) from error
         self.results = {}
 
-    def _create(self, box: Box, positions: NDArray[np.float64]) -> None:
+    def _create(self, atoms: Atoms, box: Box, positions: NDArray[np.float64]) -> None:
         """Set up the box, the potential and the atoms from nothing."""
-        symbols = list(self.atoms.symbols)
+        symbols = list(atoms.symbols)
         unknown = sorted(set(symbols) - set(self.elements))
         if unknown:
             raise UnknownElementError(f"No parameters for {', '.join(unknown)}; this potential knows {self.elements}.")
@@ -147,7 +147,7 @@ class LammpsCalculator(Calculator):
             "units metal",
             "atom_style atomic",
             "atom_modify map array sort 0 0",
-            f"boundary {self._boundary()}",
+            f"boundary {_boundary(atoms)}",
             "box tilt large",
             f"region cell prism {xlo} {xhi} {ylo} {yhi} {zlo} {zhi} {xy} {xz} {yz} units box",
             f"create_box {len(self.elements)} cell",
@@ -170,7 +170,7 @@ class LammpsCalculator(Calculator):
         if self._lammps.get_natoms() != count:
             raise EvaluationError(f"{count - self._lammps.get_natoms()} of {count} atoms fell outside the box.")
 
-    def _move(self, box: Box, positions: NDArray[np.float64]) -> None:
+    def _move(self, atoms: Atoms, box: Box, positions: NDArray[np.float64]) -> None:
         """Put the atoms at new positions in a new box, on whichever rank they now belong to."""
         xlo, xhi, ylo, yhi, zlo, zhi, xy, xz, yz = (repr(float(v)) for v in box.arguments())
         # The box first: LAMMPS wraps the atoms into whatever box it holds.
@@ -180,15 +180,11 @@ class LammpsCalculator(Calculator):
         )
         self._lammps.scatter_atoms("x", 1, 3, np.ctypeslib.as_ctypes(positions.ravel()))
         # change_box, even without a change, ends by sending each atom to its rank, however far it moved.
-        self._lammps.command(f"change_box all boundary {self._boundary()}")
+        self._lammps.command(f"change_box all boundary {_boundary(atoms)}")
 
-    def _boundary(self) -> str:
-        """Return LAMMPS's letters for the periodic and the other directions."""
-        return " ".join("p" if periodic else "f" for periodic in self.atoms.pbc)
-
-    def _collect(self, box: Box) -> dict[str, Any]:
+    def _collect(self, atoms: Atoms, box: Box) -> dict[str, Any]:
         """Gather the results of the last run on every rank, in the axes and the order of the ASE atoms."""
-        count = len(self.atoms)
+        count = len(atoms)
         engine = self._lammps
         if engine.get_natoms() != count:
             raise EvaluationError(f"{count - engine.get_natoms()} of {count} atoms were lost.")
@@ -196,7 +192,7 @@ class LammpsCalculator(Calculator):
         forces = np.array(engine.gather_atoms("f", 1, 3)).reshape(count, 3) @ box.rotation.T
         energies = np.array(engine.gather("c_site", 1, 1))
         results: dict[str, Any] = {"energy": energy, "free_energy": energy, "energies": energies, "forces": forces}
-        if self.atoms.pbc.all():
+        if atoms.pbc.all():
             xx, yy, zz, xy, xz, yz = np.array(engine.numpy.extract_compute("virial", 0, 1))
             pressure = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
             # LAMMPS's own factor from eV/Å³ to bar makes the stress the exact derivative of its energy.
@@ -207,6 +203,11 @@ class LammpsCalculator(Calculator):
     def close(self) -> None:
         """Free the LAMMPS instance; the calculator cannot be used afterwards."""
         self._lammps.close()
+
+
+def _boundary(atoms: Atoms) -> str:
+    """Return LAMMPS's letters for the periodic and the other directions."""
+    return " ".join("p" if periodic else "f" for periodic in atoms.pbc)
 
 
 def resolve_files(files: Sequence[str | Path], *, folder: Path | None) -> list[Path]:

@@ -124,7 +124,9 @@ def _load_named(name: str, *, device: str, comm: MPI.Comm) -> Potential:
     key = name.strip().lower()
     loaders: dict[str, tuple[tuple[str, ...], Callable[[], Potential]]] = {
         "emt": (("cpu",), lambda: imported.load_emt(comm=comm)),
-        **{n: (("cpu", "cuda"), lambda: sevennet.load_packaged(key, device=device, comm=comm)) for n in sevennet.MODELS},
+        **{
+            n: (("cpu", "cuda"), lambda: sevennet.load_packaged(key, device=device, comm=comm)) for n in sevennet.MODELS
+        },
         **{n: (("cpu", "cuda"), lambda: chgnet.load_packaged(key, device=device, comm=comm)) for n in chgnet.MODELS},
         **{n: (("cpu",), lambda: lammps.load_shortcut(key, comm=comm)) for n in lammps.SHORTCUTS},
     }
@@ -162,4 +164,6 @@ def _load_lammps(spec: Mapping[str, Any], *, comm: MPI.Comm, device: str) -> Pot
 def _refuse_device(name: str, device: str, devices: tuple[str, ...]) -> None:
     """Raise DeviceError unless the potential can run on the device."""
     if device.split(":")[0] not in devices:
-        raise DeviceError(f"The potential {name!r} runs on {' or '.join(devices)}; got device {device!r}. Use device 'cpu'.")
+        raise DeviceError(
+            f"The potential {name!r} runs on {' or '.join(devices)}; got device {device!r}. Use device 'cpu'."
+        )
