@@ -165,11 +165,9 @@ def _collect(
 
 def _quadrature(facets: Sequence[Mapping], kind: basix.CellType, degree: int) -> tuple[Array, Array, Array, Array]:
     """Reference points, weights (facets, points), frames (facets, points, dim, dim) and places of the points."""
-    # Gauss–Lobatto points are the nodes: neighbouring points then do not see each other's jumps, which keeps tractions
-    # free of oscillations where the law is much stiffer than a cell (Schellekens and de Borst 1993).
-    rule = basix.QuadratureType.default if kind == basix.CellType.triangle else basix.QuadratureType.gll
-    order = 2 * degree if kind == basix.CellType.triangle else 2 * degree - 1
-    points, reference = basix.make_quadrature(kind, order, rule=rule)
+    # Gauss points, not nodes: with nodal (Gauss–Lobatto) points and a process zone three facets long the crack advanced
+    # facet by facet, each jump losing 2% of its fracture energy that no term of the ledger held; with Gauss points 0.1%.
+    points, reference = basix.make_quadrature(kind, 2 * degree + 1)
     table = basix.create_element(basix.ElementFamily.P, kind, 1).tabulate(1, points)[..., 0]
     corners = np.array([item["corners"] for item in facets])
     places = np.einsum("qv,fvd->fqd", table[0], corners)
