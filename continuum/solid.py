@@ -114,6 +114,7 @@ class Solid:
         self.bodies, self.comm = bodies, bodies.mesh.comm
         self.dim = bodies.mesh.geometry.dim
         self.thickness = thickness if self.dim == 2 else 1.0
+        self.materials = [materials[b] for b in bodies.bodies]
         self.stiffness_of = [
             materials[b].plane_strain_stiffness if self.dim == 2 else materials[b].stiffness for b in bodies.bodies
         ]

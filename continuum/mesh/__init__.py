@@ -2,5 +2,6 @@
 
 from continuum.mesh.bodies import BodyMesh, InterfaceFacets, split_bodies
 from continuum.mesh.builtin import block, double_cantilever_beam
+from continuum.mesh.io import read_mesh
 
-__all__ = ["BodyMesh", "InterfaceFacets", "block", "double_cantilever_beam", "split_bodies"]
+__all__ = ["BodyMesh", "InterfaceFacets", "block", "double_cantilever_beam", "read_mesh", "split_bodies"]

@@ -243,3 +243,9 @@ def _distribute(
         groups={name: find(table)[0] for name, table in chosen.items()},
         interfaces=faces,
     )
+
+
+def outer_facets(cells: Integers, cell: str) -> Integers:
+    """Corners (f, kf), sorted along each row, of the facets that only one cell has."""
+    facets, _, other = _facets(cells, cell)
+    return facets[other < 0]

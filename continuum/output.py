@@ -1,0 +1,228 @@
+"""Fields for people: VTKHDF time series for ParaView and pyvista, plain arrays for pictures.
+
+Everything is gathered to rank 0, which writes; specimens of this package fit there many times over.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from dolfinx import fem
+from numpy.typing import NDArray
+
+from continuum.solid import Solid, strain
+
+Array = NDArray[np.float64]
+_EV_PER_CUBIC_ANGSTROM_IN_GPA = 160.21766208
+# VTK's cell types and the order in which it goes round DOLFINx's tensor-product corners.
+_VTK = {
+    "triangle": (5, [0, 1, 2]),
+    "quadrilateral": (9, [0, 1, 3, 2]),
+    "tetrahedron": (10, [0, 1, 2, 3]),
+    "hexahedron": (12, [0, 1, 3, 2, 4, 5, 7, 6]),
+}
+_VERTEX = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldSnapshot:
+    """The fields of a solid on rank 0 (empty arrays elsewhere).
+
+    Attributes:
+        points: (n, dim) corners of the cells, Å.
+        cells: (m, k) corners, in VTK's order.
+        triangles: (t, 3) cells cut into triangles for pictures (2D; empty in 3D).
+        displacement: (n, dim) Å.
+        stress: (m, 6) at the cells' centres, Voigt xx, yy, zz, yz, xz, xy, eV/Å³.
+        von_mises: (m,) eV/Å³.
+        triangle_von_mises: (t,) eV/Å³.
+        energy_density: (m,) eV/Å³.
+        body: (m,) index of the body.
+    """
+
+    points: Array
+    cells: NDArray[np.int64]
+    triangles: NDArray[np.int64]
+    displacement: Array
+    stress: Array
+    von_mises: Array
+    triangle_von_mises: Array
+    energy_density: Array
+    body: NDArray[np.int64]
+
+
+def gather_fields(solid: Solid) -> FieldSnapshot:
+    """Displacement and stress of the whole solid on rank 0; collective."""
+    mesh, dim = solid.bodies.mesh, solid.dim
+    owned = mesh.topology.index_map(mesh.topology.dim).size_local
+    solid.u.x.scatter_forward()
+    corners = mesh.geometry.dofmap[:owned]
+    at_corner = [d[0] for d in solid.space.element.basix_element.entity_dofs[0]]
+    displacement = np.zeros((len(mesh.geometry.x), dim))
+    displacement[corners] = solid.u.x.array.reshape(-1, dim)[solid.space.dofmap.list[:owned][:, at_corner]]
+    engineering = _strain_at_centres(solid, owned)
+    body = solid.bodies.body_of_cell[:owned].astype(np.int64)
+    columns = [0, 1, 5] if dim == 2 else list(range(6))
+    stiffness = np.array([m.stiffness[:, columns] for m in solid.materials])
+    stress = np.einsum("cij,cj->ci", stiffness[body], engineering)
+    density = 0.5 * np.einsum("ci,ci->c", stress[:, columns], engineering)
+    parts = solid.comm.gather((mesh.geometry.x[:, :dim], corners, displacement, stress, density, body))
+    kind = mesh.topology.cell_name()
+    if parts is None:
+        k = corners.shape[1]
+        parts = [(np.zeros((0, dim)), np.zeros((0, k), int), np.zeros((0, dim)), np.zeros((0, 6)), np.zeros(0), np.zeros(0, int))]
+    starts = np.cumsum([0, *[len(p[0]) for p in parts]])
+    order = _VTK[kind][1]
+    cells = np.concatenate([p[1] + s for p, s in zip(parts, starts, strict=False)])[:, order].astype(np.int64)
+    whole = [np.concatenate([p[i] for p in parts]) for i in (0, 2, 3, 4, 5)]
+    mises = von_mises(whole[2])
+    triangles, repeats = cells if kind == "triangle" else np.zeros((0, 3), dtype=np.int64), 1
+    if kind == "quadrilateral":
+        triangles, repeats = np.concatenate([cells[:, [0, 1, 2]], cells[:, [0, 2, 3]]]), 2
+    return FieldSnapshot(
+        points=whole[0],
+        cells=cells,
+        triangles=triangles,
+        displacement=whole[1],
+        stress=whole[2],
+        von_mises=mises,
+        triangle_von_mises=np.tile(mises, repeats) if dim == 2 else np.zeros(0),
+        energy_density=whole[3],
+        body=whole[4],
+    )
+
+
+def von_mises(stress: Array) -> Array:
+    """Equivalent stress (n,) of stresses (n, 6) in Voigt order."""
+    xx, yy, zz, yz, xz, xy = stress.T
+    shear = yz**2 + xz**2 + xy**2
+    return np.sqrt(0.5 * ((xx - yy) ** 2 + (yy - zz) ** 2 + (zz - xx) ** 2) + 3.0 * shear)
+
+
+def _strain_at_centres(solid: Solid, owned: int) -> Array:
+    """Engineering strain (cells, 3 or 6) at the centres of this rank's cells."""
+    mesh = solid.bodies.mesh
+    kind = mesh.topology.cell_name()
+    simplex = kind in ("triangle", "tetrahedron")
+    centre = np.full((1, mesh.topology.dim), 1.0 / (mesh.topology.dim + 1) if simplex else 0.5)
+    expression = fem.Expression(strain(solid.u), centre)
+    values = expression.eval(mesh, np.arange(owned, dtype=np.int32))
+    return np.asarray(values).reshape(owned, -1)
+
+
+class FieldWriter:
+    """Writes time series of a solid: ``bodies.vtkhdf`` and one ``NAME.vtkhdf`` for each interface.
+
+    Bodies: displacement (Å), stress (GPa, Voigt xx yy zz yz xz xy), von Mises stress, energy density, body. Interfaces,
+    at their quadrature points: opening (Å, normal first), traction (GPa), damage.
+
+    Args:
+        directory: made if needed.
+        solid: whose fields are written.
+    """
+
+    def __init__(self, directory: str | Path, solid: Solid) -> None:
+        self.directory, self.solid = Path(directory), solid
+        if solid.comm.rank == 0:
+            self.directory.mkdir(parents=True, exist_ok=True)
+
+    def write(self, load: float) -> list[Path]:
+        """Append the present state at a load (the series' time); paths of the files; collective."""
+        solid, fields = self.solid, gather_fields(self.solid)
+        root = solid.comm.rank == 0
+        paths = [self.directory / "bodies.vtkhdf"]
+        gpa = _EV_PER_CUBIC_ANGSTROM_IN_GPA
+        if root:
+            kind = _VTK[solid.bodies.mesh.topology.cell_name()][0]
+            cell_data = {
+                "stress [GPa]": fields.stress * gpa,
+                "von Mises [GPa]": fields.von_mises * gpa,
+                "energy density [eV/angstrom^3]": fields.energy_density,
+                "body": fields.body.astype(float),
+            }
+            point_data = {"displacement": _in_space(fields.displacement)}
+            append_vtkhdf(paths[0], _in_space(fields.points), fields.cells, kind, point_data, cell_data, load)
+        for part in solid.interfaces.parts:
+            state = solid.interface_state(part.name)
+            paths.append(self.directory / f"{part.name.replace(' ', '_')}.vtkhdf")
+            if root:
+                point_data = {
+                    "opening [angstrom]": _in_space(state.opening),
+                    "traction [GPa]": _in_space(state.traction) * gpa,
+                    "damage": state.damage,
+                }
+                cells = np.arange(len(state.points))[:, None]
+                append_vtkhdf(paths[-1], _in_space(state.points), cells, _VERTEX, point_data, {}, load)
+        solid.comm.Barrier()
+        return paths
+
+
+def _in_space(values: Array) -> Array:
+    """Vectors (n, 2) padded to (n, 3), as VTK wants them."""
+    return np.pad(values, ((0, 0), (0, 3 - values.shape[1])))
+
+
+def append_vtkhdf(
+    path: Path,
+    points: Array,
+    cells: NDArray[np.int64],
+    kind: int,
+    point_data: dict[str, Array],
+    cell_data: dict[str, Array],
+    time: float,
+) -> None:
+    """Append one time to a VTKHDF unstructured grid (version 2.0 of the format) whose mesh does not change.
+
+    Args:
+        path: file, made at the first time.
+        points: (n, 3).
+        cells: (m, k) in VTK's order.
+        kind: VTK's cell type.
+        point_data, cell_data: name -> (n, ...) or (m, ...).
+        time: value of the step.
+    """
+    fresh = not path.exists()
+    with h5py.File(path, "a") as file:
+        root = file.require_group("VTKHDF")
+        if fresh:
+            _write_grid(root, points, cells, kind)
+        steps = root["Steps"]
+        count = int(steps.attrs["NSteps"])
+        steps.attrs["NSteps"] = count + 1
+        _append(steps, "Values", np.array([time]))
+        for name, value in (("PartOffsets", 0), ("NumberOfParts", 1), ("PointOffsets", 0)):
+            _append(steps, name, np.array([value], dtype=np.int64))
+        for name in ("CellOffsets", "ConnectivityIdOffsets"):
+            _append(steps, name, np.array([[0]], dtype=np.int64))
+        for kind_of, data in (("PointData", point_data), ("CellData", cell_data)):
+            for name, values in data.items():
+                # A slash would make an HDF5 group of the unit.
+                label = name.replace("/", " per ")
+                group = root.require_group(kind_of)
+                offset = len(group[label]) if label in group else 0
+                _append(group, label, values)
+                _append(steps.require_group(f"{kind_of}Offsets"), label, np.array([offset], dtype=np.int64))
+
+
+def _write_grid(root: h5py.Group, points: Array, cells: NDArray[np.int64], kind: int) -> None:
+    root.attrs["Version"] = np.array([2, 0])
+    root.attrs.create("Type", np.bytes_("UnstructuredGrid"))
+    root["NumberOfPoints"] = np.array([len(points)])
+    root["NumberOfCells"] = np.array([len(cells)])
+    root["NumberOfConnectivityIds"] = np.array([cells.size])
+    root["Points"] = points
+    root["Connectivity"] = cells.ravel().astype(np.int64)
+    root["Offsets"] = np.arange(len(cells) + 1, dtype=np.int64) * cells.shape[1]
+    root["Types"] = np.full(len(cells), kind, dtype=np.uint8)
+    root.create_group("Steps").attrs["NSteps"] = 0
+
+
+def _append(group: h5py.Group, name: str, values: NDArray) -> None:
+    """Add rows to a dataset, making it at first."""
+    if name not in group:
+        group.create_dataset(name, data=values, maxshape=(None, *values.shape[1:]), chunks=True)
+        return
+    dataset = group[name]
+    dataset.resize(len(dataset) + len(values), axis=0)
+    dataset[-len(values) :] = values
