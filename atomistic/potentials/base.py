@@ -70,7 +70,7 @@ class Evaluation:
     Attributes:
         energy: eV.
         forces: (n, 3), eV/Å.
-        stress: (3, 3), symmetric, eV/Å³, positive in tension; zeros where no direction is periodic.
+        stress: (3, 3), symmetric, eV/Å³, positive in tension; zeros unless all directions are periodic.
     """
 
     energy: float
@@ -115,7 +115,8 @@ class Potential:
             EvaluationError: a result is missing or not finite.
         """
         calculator = self.calculator
-        wanted = ["energy", "forces", "stress"]
+        periodic = bool(atoms.pbc.all())
+        wanted = ["energy", "forces", *(["stress"] if periodic else [])]
         changes = calculator.check_state(atoms)
         if changes:
             calculator.reset()
@@ -127,11 +128,10 @@ class Potential:
                     f"The potential {self.capabilities.name!r} does not give all of {', '.join(wanted)} ({error})."
                 ) from error
         results = calculator.results
-        stress = np.asarray(results.get("stress", np.zeros(6)), dtype=float)
-        if "stress" not in results and atoms.pbc.any():
-            raise EvaluationError(
-                f"The potential {self.capabilities.name!r} gives no stress, which periodic cells need."
-            )
+        missing = [name for name in wanted if name not in results]
+        if missing:
+            raise EvaluationError(f"The potential {self.capabilities.name!r} gives no {', '.join(missing)}.")
+        stress = np.asarray(results["stress"] if periodic else np.zeros(6), dtype=float)
         return Evaluation(
             energy=float(results["energy"]),
             forces=np.array(results["forces"], dtype=float),
@@ -174,7 +174,7 @@ def _counted(calculator: Calculator, counter: CallCounter, name: str) -> Callabl
                 calculator.results = {}
                 shortest = _shortest_distance(atoms)
                 raise EvaluationError(
-                    f"The potential {name!r} gave a {key} that is not finite for {atoms.symbols if atoms else 'no atoms'}"
+                    f"{name!r} gave {key} that is not a finite number for {atoms.symbols if atoms else 'no atoms'}"
                     f"{shortest}. Atoms too close together and elements outside the training set are the usual causes."
                 )
 
