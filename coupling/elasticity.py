@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from atomistic.decohesion import UniaxialResponse
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicHermiteSpline
 
+from atomistic.decohesion import UniaxialResponse
 from coupling.errors import CouplingError
 
 

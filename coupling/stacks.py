@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from atomistic.decohesion import StackCurve
 from numpy.typing import NDArray
+from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 
+from atomistic.decohesion import StackCurve
 from coupling.elasticity import UniaxialElasticity
 from coupling.errors import InvalidCurveError
 
@@ -39,20 +40,40 @@ class LawTable(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class GapCurve:
-    """The separation curve of a single gap: opening (n,) Å, energy (n,) eV/Å², traction (n,) eV/Å³."""
+    """The separation curve of a single gap: opening (n,) Å, energy (n,) eV/Å², traction (n,) eV/Å³ or None."""
 
     opening: Array
     energy: Array
-    traction: Array
+    traction: Array | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class UncorrectedLaw:
-    """A stack's curve taken for a law as it is: opening = elongation (n,) Å, potential (n,) eV/Å², traction (n,) eV/Å³."""
+class PathLaw:
+    """A law along the path of a stack, which may turn back: opening (n,) Å, potential (n,) eV/Å², traction (n,) eV/Å³."""
 
     opening: Array
     potential: Array
     traction: Array
+
+
+def law_of_stack(stack: StackCurve, elasticity: UniaxialElasticity | None, *, spacing: float) -> PathLaw:
+    """A stack's equilibrium branch as a law: δ = ū − N d ε(T), ψ = E/A − N d w(ε(T)); as it is where no elasticity is given.
+
+    Point by point, so it may fold; it serves to predict stacks. What finite elements need, a function of the opening,
+    `reduce_to_gap` and `coupling.cohesive.extract_law` give.
+
+    Args:
+        stack: the equilibrium branch.
+        elasticity: what is taken out; None for nothing.
+        spacing: of the planes, d (Å).
+    """
+    traction = np.asarray(stack.traction, float)
+    opening, potential = np.asarray(stack.elongation, float), np.asarray(stack.energy, float)
+    if elasticity is not None:
+        length = stack.n_planes * spacing
+        opening = opening - length * elasticity.strain(traction)
+        potential = potential - length * elasticity.energy_density(traction)
+    return PathLaw(opening=opening, potential=potential, traction=traction)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,15 +93,14 @@ class StackPath:
     def at(self, elongation: Array) -> tuple[Array, Array]:
         """Energy and stress at given elongations on the loading branch: from zero to where the elongation turns back.
 
-        NaN beyond that point, where under prescribed elongation the stack breaks.
+        Between the points the energy is the cubic Hermite polynomial whose slope is the stress, and the stress a monotone
+        cubic. NaN beyond the turning point, where under prescribed elongation the stack breaks.
         """
         turns = np.flatnonzero(np.diff(self.elongation) <= 0)
         last = int(turns[0]) + 1 if len(turns) else len(self.elongation)
-        loading = slice(0, last)
-        return (
-            np.interp(elongation, self.elongation[loading], self.energy[loading], right=np.nan),
-            np.interp(elongation, self.elongation[loading], self.stress[loading], right=np.nan),
-        )
+        ubar, energy, stress = self.elongation[:last], self.energy[:last], self.stress[:last]
+        inside = np.where(np.asarray(elongation) <= ubar[-1], elongation, np.nan)
+        return CubicHermiteSpline(ubar, energy, stress)(inside), PchipInterpolator(ubar, stress)(inside)
 
 
 def reduce_to_gap(stack: StackCurve, elasticity: UniaxialElasticity, *, spacing: float) -> GapCurve:
@@ -141,11 +161,10 @@ class StackError:
     Attributes:
         law: which law.
         n_planes: of the stack.
-        energy: the largest error of energy on the stable range, as a fraction of the work of separation.
-        stress: the largest error of stress, as a fraction of the peak traction.
-        points: the number of elongations compared.
-        beyond: how many of them lie where the prediction has already broken; there it carries no stress and the whole
-            work of separation.
+        energy: the largest error of energy where both hold together, as a fraction of the work of separation.
+        stress: the largest error of stress there, as a fraction of the peak traction.
+        points: the number of elongations at which the atoms hold together.
+        beyond: how many of them lie where the prediction has already broken.
     """
 
     law: str
@@ -180,16 +199,15 @@ def compare_stacks(
         for name, (law, elasticity) in laws.items():
             path = predict_stack(law, elasticity, length=reference.n_planes * spacing)
             energy, stress = path.at(elongation)
-            beyond = np.isnan(energy)
-            energy, stress = np.where(beyond, law.potential[-1], energy), np.where(beyond, 0.0, stress)
+            holds = ~np.isnan(energy)
             rows.append(
                 StackError(
                     law=name,
                     n_planes=reference.n_planes,
-                    energy=float(np.max(np.abs(energy - np.asarray(reference.energy)[stable])) / work),
-                    stress=float(np.max(np.abs(stress - np.asarray(reference.traction)[stable])) / peak),
+                    energy=float(np.max(np.abs(energy - np.asarray(reference.energy)[stable])[holds]) / work),
+                    stress=float(np.max(np.abs(stress - np.asarray(reference.traction)[stable])[holds]) / peak),
                     points=len(elongation),
-                    beyond=int(beyond.sum()),
+                    beyond=int(np.sum(~holds)),
                 )
             )
     return rows

@@ -207,7 +207,7 @@ def warnings_of(
             )
         if rotation > 0.1:
             found.append(
-                f"the arms' ends turn by about {rotation:.2f} rad: beyond 0.1 rad small-strain elasticity misses a percent and more"
+                f"the arms' ends turn by about {rotation:.2f} rad: beyond 0.1 rad small strains miss a percent and more"
             )
         if plan.path is not None and plan.path[1] >= 0.98 * case.specimen.length:
             found.append("the crack is expected to run to the clamped end: lengthen the specimen")
@@ -215,7 +215,7 @@ def warnings_of(
     if abs(extraction.envelope_defect) > 0.01:
         found.append(
             f"the cap and the envelope cut {extraction.envelope_defect:.1%} of the work of separation off the curve, returned "
-            f"by stretching the opening: this interface is stiffer than one plane of its crystal up to {extraction.capped_to:.2f} Å"
+            f"by stretching the opening: the interface is stiffer than a plane of its crystal up to {extraction.capped_to:.2f} Å"
         )
     gap = extraction.fit.energy_force_gap
     if gap is not None and abs(gap) > 0.01:
@@ -223,12 +223,14 @@ def warnings_of(
     if interface.potential.capabilities.precision == "float32":
         found.append(
             f"{interface.potential.capabilities.name} computes in float32: its noise, about 1e-7 eV/Å in forces, limits elastic "
-            "constants to a few 0.01 GPa; surface energies of foundation models are themselves uncertain by several percent and more"
+            "constants to a few 0.01 GPa; foundation models miss surface energies by several percent themselves"
         )
     if interface.work_relaxed is not None and interface.work_relaxed > 0:
         excess = extraction.work / interface.work_relaxed - 1
         if case.decohesion.mode == "rigid" and excess > 0.05:
-            found.append(f"surface relaxation lowers the work of separation by {excess:.0%}: consider decohesion.mode: relaxed")
+            found.append(
+                f"surface relaxation lowers the work of separation by {excess:.0%}: consider decohesion.mode: relaxed"
+            )
     return found
 
 

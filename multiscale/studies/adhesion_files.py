@@ -107,7 +107,11 @@ def step_text(step: Step, initial_tip: float) -> str:
 
 
 def write_path(
-    run: RunDirectory, case: AdhesionCase, steps: Sequence[Step], ledger: EnergyLedger, beam: DoubleCantileverEstimate | None
+    run: RunDirectory,
+    case: AdhesionCase,
+    steps: Sequence[Step],
+    ledger: EnergyLedger,
+    beam: DoubleCantileverEstimate | None,
 ) -> None:
     """load_opening.csv: load, crack and energies along the path, per width of the specimen."""
     if not steps:
@@ -138,7 +142,9 @@ def write_path(
     first = {name: 0.0 for name in columns}
     first["crack tip [nm]"] = columns["crack tip [nm]"][0]
     first["envelope [N/m]"] = np.nan
-    run.write_csv("load_opening.csv", {name: np.concatenate([[first[name]], values]) for name, values in columns.items()})
+    run.write_csv(
+        "load_opening.csv", {name: np.concatenate([[first[name]], values]) for name, values in columns.items()}
+    )
 
 
 def write_results(run: RunDirectory, case: AdhesionCase, result: AdhesionResult, solid: Solid) -> None:
@@ -162,7 +168,9 @@ def write_results(run: RunDirectory, case: AdhesionCase, result: AdhesionResult,
         for term in result.ledger.terms
     ]
     work = float(result.ledger.work[-1]) / width * EV_PER_A_IN_J_PER_M
-    terms.append({"term": "work of the load", "domain": "grips", "weight": -1.0, "value": work, "unit": "J/m", "note": ""})
+    terms.append(
+        {"term": "work of the load", "domain": "grips", "weight": -1.0, "value": work, "unit": "J/m", "note": ""}
+    )
     data: dict[str, Any] = {
         "quantities": [dict(zip(names, row, strict=True)) for row in quantities],
         "warnings": result.warnings,
@@ -180,8 +188,8 @@ def write_results(run: RunDirectory, case: AdhesionCase, result: AdhesionResult,
                 }
                 for error in stacks.errors
             ],
-            "note": "Largest errors over the range in which the atoms hold together, as fractions of W_sep and of the peak "
-            f"traction. Once broken, a rigid law misses what surface relaxation takes: {stacks.broken_energy_error:+.2%} of W_sep.",
+            "note": "Largest errors over the range in which the atoms hold together, as fractions of W_sep and of the "
+            f"peak traction. Once broken, a rigid law misses what relaxation takes: {stacks.broken_energy_error:+.2%} of W_sep.",
         }
     run.write_json("results.json", data)
 
@@ -196,37 +204,84 @@ def _atomistic_quantities(case: AdhesionCase, interface: InterfaceCharacter) -> 
     if crystal.c is not None:
         rows.append(("lattice constant", "c", crystal.c, "Å", ""))
     if crystal.cohesive_energy is not None:
-        rows.append(("cohesive energy", "E_coh", crystal.cohesive_energy, "eV/atom", "free atoms are an extrapolation of an MLIP"))
+        rows.append(
+            (
+                "cohesive energy",
+                "E_coh",
+                crystal.cohesive_energy,
+                "eV/atom",
+                "free atoms are an extrapolation of an MLIP",
+            )
+        )
     for label, (i, j) in {"C11": (0, 0), "C12": (0, 1), "C44": (3, 3)}.items():
         rows.append(("elastic constant", label, float(stiffness[i, j]), "GPa", "crystal axes"))
     if crystal.c is not None:
-        rows += [("elastic constant", "C13", float(stiffness[0, 2]), "GPa", ""), ("elastic constant", "C33", float(stiffness[2, 2]), "GPa", "")]
-    plane, growth, front = (_indices(v) for v in (interface.orientation.plane, interface.orientation.growth, interface.orientation.front))
+        rows += [
+            ("elastic constant", "C13", float(stiffness[0, 2]), "GPa", ""),
+            ("elastic constant", "C33", float(stiffness[2, 2]), "GPa", ""),
+        ]
+    plane, growth, front = (
+        _indices(v) for v in (interface.orientation.plane, interface.orientation.growth, interface.orientation.front)
+    )
     rows += [
         ("interface", "(hkl)", f"({plane})", "", f"crack grows along [{growth}], front along [{front}]"),
-        ("uniaxial stiffness along the normal", "C′", interface.material.uniaxial_modulus * gpa, "GPa", "what is taken out of the curve"),
-        ("work of separation, rigid", "W_sep", interface.extraction.work * EV_PER_A2_IN_J_PER_M2, "J/m²", f"fitted; {len(curve.opening)} openings"),
+        (
+            "uniaxial stiffness along the normal",
+            "C′",
+            interface.material.uniaxial_modulus * gpa,
+            "GPa",
+            "what is taken out of the curve",
+        ),
+        (
+            "work of separation, rigid",
+            "W_sep",
+            interface.extraction.work * EV_PER_A2_IN_J_PER_M2,
+            "J/m²",
+            f"fitted; {len(curve.opening)} openings",
+        ),
     ]
     if interface.work_relaxed is not None:
-        rows.append(("work of separation, relaxed", "W_rel", interface.work_relaxed * EV_PER_A2_IN_J_PER_M2, "J/m²", "surfaces relaxed"))
+        rows.append(
+            (
+                "work of separation, relaxed",
+                "W_rel",
+                interface.work_relaxed * EV_PER_A2_IN_J_PER_M2,
+                "J/m²",
+                "surfaces relaxed",
+            )
+        )
     planes = ", ".join(f"{n}: {w * EV_PER_A2_IN_J_PER_M2:.4f}" for n, w in sorted(interface.thickness.items()))
     spread = np.ptp(list(interface.thickness.values())) * EV_PER_A2_IN_J_PER_M2 if interface.thickness else None
     if spread is not None:
         rows.append(("change of W_sep with the stack's planes", "", float(spread), "J/m²", f"J/m² by planes: {planes}"))
     uber = interface.uber
-    rows.append(
-        ("UBER length", "l", uber.length, "Å", f"rms misfit {uber.rms_energy / uber.work:.1%} of W in energy")
-    )
+    rows.append(("UBER length", "l", uber.length, "Å", f"rms misfit {uber.rms_energy / uber.work:.1%} of W in energy"))
     return rows
 
 
 def _law_quantities(result: AdhesionResult) -> list[Row]:
     extraction, fit = result.interface.extraction, result.interface.extraction.fit
-    gap = "no tractions in the data" if fit.energy_force_gap is None else f"energies and tractions disagree by {fit.energy_force_gap:.2%}"
+    gap = (
+        "no tractions in the data"
+        if fit.energy_force_gap is None
+        else f"energies and tractions disagree by {fit.energy_force_gap:.2%}"
+    )
     return [
-        ("peak traction", "σ_max", extraction.peak_traction * EV_PER_A3_IN_GPA, "GPa", "the correction leaves it as it is"),
+        (
+            "peak traction",
+            "σ_max",
+            extraction.peak_traction * EV_PER_A3_IN_GPA,
+            "GPa",
+            "the correction leaves it as it is",
+        ),
         ("length of crystal in the curve", "L", extraction.length, "Å", "whose elasticity is taken out"),
-        ("initial stiffness before correction", "T′(0)L/C′", extraction.initial_stiffness_ratio, "", "1: rigid at first"),
+        (
+            "initial stiffness before correction",
+            "T′(0)L/C′",
+            extraction.initial_stiffness_ratio,
+            "",
+            "1: rigid at first",
+        ),
         (
             "initial stiffness of the law",
             "K",
@@ -234,10 +289,22 @@ def _law_quantities(result: AdhesionResult) -> list[Row]:
             "C′/L",
             f"capped at {extraction.stiffness_cap * extraction.length / extraction.modulus:.3g}",
         ),
-        ("energy cut by cap and envelope", "", 100 * extraction.envelope_defect, "% of W_sep", "returned by stretching the opening"),
+        (
+            "energy cut by cap and envelope",
+            "",
+            100 * extraction.envelope_defect,
+            "% of W_sep",
+            "returned by stretching the opening",
+        ),
         ("misfit of energies", "", 100 * fit.energy_misfit, "% of W_sep", gap),
         ("cohesive zone length", "l_cz", result.plan.zone * ANGSTROM_IN_NM, "nm", "E*G_c/σ_max²"),
-        ("facet along the path", "", result.plan.facet * ANGSTROM_IN_NM, "nm", f"{result.plan.zone / result.plan.facet:.1f} in a zone"),
+        (
+            "facet along the path",
+            "",
+            result.plan.facet * ANGSTROM_IN_NM,
+            "nm",
+            f"{result.plan.zone / result.plan.facet:.1f} in a zone",
+        ),
     ]
 
 
@@ -256,7 +323,9 @@ def _specimen_quantities(case: AdhesionCase, result: AdhesionResult, solid: Soli
             note = f"beam theory {format_length(expected)}, without turning roots {format_length(simple)}"
         rows.append(("opening at onset", "Δ_0", result.onset.load * ANGSTROM_IN_NM, "nm", note))
     advance = result.crack_advance
-    rows.append(("crack advance", "Δa", advance * ANGSTROM_IN_NM, "nm", f"at an opening of {format_length(steps[-1].load)}"))
+    rows.append(
+        ("crack advance", "Δa", advance * ANGSTROM_IN_NM, "nm", f"at an opening of {format_length(steps[-1].load)}")
+    )
     if advance > 10 * result.plan.zone:
         spent = float(ledger.column("dissipated")[-1]) / (advance * width)
         rows.append(("energy dissipated per new surface", "", spent * EV_PER_A2_IN_J_PER_M2, "J/m²", "should be W_sep"))
@@ -265,8 +334,20 @@ def _specimen_quantities(case: AdhesionCase, result: AdhesionResult, solid: Soli
             rows.append(("last load against beam envelope", "", 100 * float(ratio), "%", ""))
     rows += [
         ("closure of a step", "", ledger.step_closure(), "of total work", "trapezoidal identity; bound 1e-8"),
-        ("closure of the run", "", ledger.run_closure(), "of total work", "trapezoidal work against stored and dissipated; bound 1e-3"),
-        ("load steps halved", "", sum(s.cutbacks for s in steps), "", f"{sum(s.iterations for s in steps)} iterations in all"),
+        (
+            "closure of the run",
+            "",
+            ledger.run_closure(),
+            "of total work",
+            "trapezoidal work against stored and dissipated; bound 1e-3",
+        ),
+        (
+            "load steps halved",
+            "",
+            sum(s.cutbacks for s in steps),
+            "",
+            f"{sum(s.iterations for s in steps)} iterations in all",
+        ),
         ("potential calls", "", result.interface.calls, "", "of all ranks"),
     ]
     return rows
@@ -297,7 +378,10 @@ def prediction_rows(
     if beam is not None:
         opening, load = beam.onset()
         rows += [
-            ("expected onset", f"opening {format_length(opening)} ({format_length(beam.onset(corrected=False)[0])} with rigid roots)"),
+            (
+                "expected onset",
+                f"opening {format_length(opening)} ({format_length(beam.onset(corrected=False)[0])} with rigid roots)",
+            ),
             ("expected peak load", f"{load * EV_PER_A2_IN_J_PER_M2:.4g} N/m"),
             (
                 "expected crack advance",

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from atomistic.decohesion import SeparationCurve
+from coupling.separation_fit import fit_separation
+from coupling.stacks import GapCurve
 from multiscale.tables import Table, TableError, read_table
 from multiscale.units import ENERGY_PER_AREA, LENGTH, STRESS, Kind, UnitError, parse_quantity
 
@@ -15,7 +17,7 @@ def read_separation(path: Path, *, length: float, plane: tuple[int, ...]) -> Sep
     """Read opening, energy and, where there is one, traction.
 
     The header names the columns and their units, for example ``opening [angstrom],energy [J/m^2],traction [GPa]``. Energies
-    are taken relative to the first row.
+    are taken relative to the first row. Without tractions, those of a spline through the energies stand in.
 
     Args:
         path: the CSV file.
@@ -30,17 +32,22 @@ def read_separation(path: Path, *, length: float, plane: tuple[int, ...]) -> Sep
     traction = _column(table, "traction", STRESS, path) if "traction" in table else None
     order = np.argsort(opening)
     energy = (energy - energy[order[0]])[order]
+    opening = opening[order]
+    if traction is None:
+        fit = fit_separation(GapCurve(opening=opening, energy=energy, traction=None))
+        traction = np.where(opening < fit.end, fit.traction(np.minimum(opening, fit.end)), 0.0)
+    else:
+        traction = traction[order]
     return SeparationCurve(
-        opening=opening[order],
+        opening=opening,
         energy=energy,
-        traction=None if traction is None else traction[order],
+        traction=traction,
         mode="rigid",
         n_planes=0,
         area=float("nan"),
         spacing=length,
         length=length,
         work_of_separation=float(energy[-1]),
-        work_of_separation_relaxed=None,
         plane=plane,
         potential=path.name,
         noise=0.0,
@@ -54,12 +61,16 @@ def _column(table: Table, name: str, kind: Kind, path: Path) -> np.ndarray:
         )
     unit = table.units.get(name)
     if unit is None:
-        raise TableError(f"{path}: column {name!r} has no unit. Write it in the header, for example {name} [{kind.internal}]")
+        raise TableError(
+            f"{path}: column {name!r} has no unit. Write it in the header, for example {name} [{kind.internal}]"
+        )
     try:
         factor = parse_quantity(f"1 {unit}", kind)
     except UnitError as error:
         raise TableError(f"{path}: column {name!r}: {error}") from None
     values = table[name] * factor
     if not np.isfinite(values).all():
-        raise TableError(f"{path}: column {name!r} has empty cells or values that are not finite. Complete or remove those rows")
+        raise TableError(
+            f"{path}: column {name!r} has empty cells or values that are not finite. Complete or remove those rows"
+        )
     return values

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 from mpi4py import MPI
-from numpy.typing import NDArray
 
+from atomistic.builders import build_stack, gap_spacing
 from atomistic.crystal import Crystal, relax_crystal
-from atomistic.builders import gap_spacing
 from atomistic.decohesion import (
     SeparationCurve,
     StackCurve,
     UberFit,
+    default_openings,
     fit_uber,
     relaxed_work_of_separation,
     rigid_separation,
@@ -27,13 +29,13 @@ from atomistic.orientation import Orientation, orient
 from atomistic.potentials import Potential, load_potential
 from continuum.materials import LinearElastic
 from coupling.cohesive import CohesiveExtraction, extract_law
-from coupling.elasticity import CauchyBornUniaxial, LinearUniaxial
+from coupling.elasticity import CauchyBornUniaxial, LinearUniaxial, UniaxialElasticity
 from coupling.stacks import (
-    GapCurve,
+    LawTable,
     StackError,
     StackPath,
-    UncorrectedLaw,
     compare_stacks,
+    law_of_stack,
     predict_stack,
     reduce_to_gap,
 )
@@ -41,10 +43,17 @@ from multiscale.config import AdhesionCase
 from multiscale.progress import Progress
 from multiscale.studies.curve_file import read_separation
 
-CORRECTED = "relaxed law, crystal's own elasticity"
-RIGID = "rigid law, crystal's own elasticity"
-LINEAR = "rigid law, linear elasticity"
-UNCORRECTED = "uncorrected law, crystal's own elasticity"
+CORRECTED = "corrected law"
+LINEAR = "corrected law, linear bulk"
+RIGID = "corrected law, rigid separation"
+UNCORRECTED = "uncorrected law"
+
+# Openings of the cut gap from which the stack's law is taken (Å): dense where the traction changes.
+STACK_OPENINGS = np.array(
+    [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.3, 1.6, 2.0, 2.5, 3.2, 4.5]
+)
+# Elongations at which a stack is computed by atoms, up to the crystal's strength.
+STACK_POINTS = 9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +90,7 @@ class InterfaceCharacter:
         thickness: planes of the stack -> rigid work of separation (eV/Å²).
         work_relaxed: relaxed work of separation (eV/Å²), None where it was not asked for.
         stacks: the check of the law, None where it was not asked for.
-        images: the separation's cells with energies and forces, for OVITO and ASE; empty for a curve from a file.
+        images: the separation's cells with their energies, for OVITO and ASE; empty unless it is rigid.
         calls: evaluations of the potential, over all ranks.
     """
 
@@ -97,12 +106,6 @@ class InterfaceCharacter:
     stacks: StackStudy | None
     images: list[Atoms]
     calls: int
-
-
-def opening_points(*, to: float, points: int) -> NDArray[np.float64]:
-    """Openings from 0, three quarters of them evenly below half of `to`, where the traction lives (Å)."""
-    dense = max(points * 3 // 4, 2)
-    return np.concatenate([np.linspace(0, to / 2, dense, endpoint=False), np.linspace(to / 2, to, points - dense)])
 
 
 def characterise_interface(case: AdhesionCase, *, comm: MPI.Comm, progress: Progress) -> InterfaceCharacter:
@@ -133,11 +136,22 @@ def characterise_interface(case: AdhesionCase, *, comm: MPI.Comm, progress: Prog
         curve = separation_curve(case, potential, crystal, comm=comm)
         extraction = extract_law(curve, linear, length=curve.length, stiffness_cap=case.law.stiffness_cap)
     with progress.phase("surfaces"):
-        thickness, work_relaxed = _surfaces(case, potential, crystal, comm)
+        thickness, work_relaxed = surfaces(case, potential, crystal, comm=comm)
     stacks = None
-    if case.verification.stacks and case.decohesion.file is None:
+    if case.verification.stacks and case.decohesion.file is None and curve.mode == "rigid":
         with progress.phase("stack check", total=2 + len(case.verification.stacks)) as phase:
-            stacks = check_stacks(case, potential, crystal, linear, comm=comm, phase=phase)
+            stacks = check_stacks(
+                potential,
+                crystal,
+                linear,
+                plane=case.interface.plane,
+                cut=case.interface.cut,
+                rigid=curve,
+                n_planes=case.decohesion.planes,
+                stacks=case.verification.stacks,
+                comm=comm,
+                advance=phase.advance,
+            )
     return InterfaceCharacter(
         potential=potential,
         crystal=crystal,
@@ -149,6 +163,7 @@ def characterise_interface(case: AdhesionCase, *, comm: MPI.Comm, progress: Prog
         thickness=thickness,
         work_relaxed=work_relaxed,
         stacks=stacks,
+        images=separation_images(case, crystal, curve),
         calls=comm.allreduce(potential.counter.calls),
     )
 
@@ -157,22 +172,126 @@ def separation_curve(case: AdhesionCase, potential: Potential, crystal: Crystal,
     """The curve of a case: from its file, rigid, or from a relaxed stack reduced to one gap."""
     plane, cut, planes = case.interface.plane, case.interface.cut, case.decohesion.planes
     if case.decohesion.file is not None:
-        return read_separation(case.decohesion.file, length=gap_spacing(crystal, plane=plane, cut=cut), plane=plane)
-    openings = opening_points(to=case.decohesion.opening.to, points=case.decohesion.opening.points)
-    rigid = rigid_separation(potential, crystal, plane=plane, openings=openings, n_planes=planes, cut=cut, comm=comm)
+        return read_separation(
+            case.decohesion.file, length=gap_spacing(crystal, plane=plane, cut=cut), plane=case.interface.plane
+        )
+    openings = default_openings(to=case.decohesion.opening.to, points=case.decohesion.opening.points)
+    options = {"plane": plane, "openings": openings, "n_planes": planes, "cut": cut, "comm": comm}
     if case.decohesion.mode == "rigid":
-        return rigid
-    stack = stack_separation(potential, crystal, plane=plane, openings=openings, n_planes=planes, cut=cut, comm=comm)
-    gap = reduce_to_gap(stack, crystal_elasticity(potential, crystal, plane=plane, comm=comm), spacing=rigid.spacing)
-    return replace(
-        rigid, mode="relaxed", opening=gap.opening, energy=gap.energy, traction=gap.traction, length=rigid.spacing
+        return rigid_separation(potential, crystal, **options)
+    stack = stack_separation(potential, crystal, **options)
+    gap = reduce_to_gap(stack, crystal_elasticity(potential, crystal, plane=plane, comm=comm), spacing=stack.spacing)
+    return SeparationCurve(
+        opening=gap.opening,
+        energy=gap.energy,
+        traction=gap.traction,
+        mode="relaxed",
+        n_planes=stack.n_planes,
+        area=stack.area,
+        spacing=stack.spacing,
+        length=stack.spacing,
+        work_of_separation=float(gap.energy[-1]),
+        plane=stack.plane,
+        potential=stack.potential,
+        noise=0.0,
     )
 
 
 def crystal_elasticity(
-    potential: Potential, crystal: Crystal, *, plane: tuple[int, ...], comm: MPI.Comm
+    potential: Potential, crystal: Crystal, *, plane: Sequence[int], comm: MPI.Comm
 ) -> CauchyBornUniaxial:
     """The crystal's own uniaxial response along the normal of a plane, up to its strength."""
-    return CauchyBornUniaxial(
-        uniaxial_response(potential, crystal, plane=plane, strains=np.linspace(0, 0.36, 25), comm=comm)
+    strains = np.linspace(0, 0.36, 25)
+    return CauchyBornUniaxial(uniaxial_response(potential, crystal, plane=plane, strains=strains, comm=comm))
+
+
+def surfaces(
+    case: AdhesionCase, potential: Potential, crystal: Crystal, *, comm: MPI.Comm
+) -> tuple[dict[int, float], float | None]:
+    """Rigid work of separation by thickness of the stack, and the relaxed one where it is asked for (eV/Å²)."""
+    planes = case.decohesion.planes
+    options = {"plane": case.interface.plane, "cut": case.interface.cut, "comm": comm}
+    thickness = thickness_convergence(potential, crystal, n_planes=(max(planes - 4, 2), planes, planes + 4), **options)
+    if not case.decohesion.relax:
+        return thickness, None
+    return thickness, relaxed_work_of_separation(potential, crystal, n_planes=planes, **options)
+
+
+def check_stacks(
+    potential: Potential,
+    crystal: Crystal,
+    linear: LinearUniaxial,
+    *,
+    plane: Sequence[int],
+    cut: str | int,
+    rigid: SeparationCurve,
+    n_planes: int,
+    stacks: Sequence[int],
+    comm: MPI.Comm,
+    advance: Callable[[float, str], None] = lambda amount, text: None,
+) -> StackStudy:
+    """Take laws from a stack, predict longer ones, and compare with those stacks computed by atoms (collective).
+
+    Four laws. From the relaxed stack, with the crystal's own nonlinear elasticity taken out and put back by the blocks; the same
+    with linear elasticity, whose error is that of a linear bulk; from rigid separation, whose error is that of surfaces
+    that cannot relax; and the relaxed stack's curve as it is, which holds its elasticity twice.
+
+    Args:
+        potential: drives the atoms.
+        crystal: relaxed.
+        linear: the elasticity of a linear body along the normal.
+        plane: Miller indices.
+        cut: which gap opens.
+        rigid: separation curve.
+        n_planes: of the stack that the law is taken from.
+        stacks: numbers of planes of the stacks to predict.
+        comm: ranks.
+        advance: told of each part that is done.
+    """
+    before = potential.counter.calls
+    options = {"plane": plane, "cut": cut, "comm": comm}
+    own = crystal_elasticity(potential, crystal, plane=plane, comm=comm)
+    advance(1, "uniaxial response")
+    source = stack_separation(potential, crystal, openings=STACK_OPENINGS, n_planes=n_planes, **options)
+    advance(1, f"law from {n_planes} planes")
+    spacing = source.spacing
+    relaxed = law_of_stack(source, own, spacing=spacing)
+    laws: dict[str, tuple[LawTable, UniaxialElasticity]] = {
+        CORRECTED: (relaxed, own),
+        LINEAR: (law_of_stack(source, linear, spacing=spacing), linear),
+        RIGID: (extract_law(rigid, own, length=rigid.length), own),
+        UNCORRECTED: (law_of_stack(source, None, spacing=spacing), own),
+    }
+    references = []
+    for count in stacks:
+        reach = own.strain(own.strength) * count * spacing
+        elongations = np.linspace(0, float(reach), STACK_POINTS)
+        references.append(stretch_stack(potential, crystal, elongations=elongations, n_planes=count, **options))
+        advance(1, f"{count} planes by atoms")
+    work, peak = float(source.energy[-1]), float(np.max(source.traction))
+    return StackStudy(
+        errors=compare_stacks(laws, references, spacing=spacing, work=work, peak=peak),
+        references=references,
+        paths={
+            (name, count): predict_stack(law, elasticity, length=count * spacing)
+            for name, (law, elasticity) in laws.items()
+            for count in stacks
+        },
+        broken_energy_error=laws[RIGID][0].potential[-1] / work - 1,
+        calls=comm.allreduce(potential.counter.calls - before),
     )
+
+
+def separation_images(case: AdhesionCase, crystal: Crystal, curve: SeparationCurve) -> list[Atoms]:
+    """The cells of a rigid separation with energy, opening and traction, as ASE and OVITO read them."""
+    if case.decohesion.file is not None or curve.mode != "rigid":
+        return []
+    stack = build_stack(crystal, plane=case.interface.plane, n_planes=curve.n_planes, cut=case.interface.cut)
+    images = []
+    for opening, energy, traction in zip(curve.opening, curve.energy, curve.traction, strict=True):
+        atoms = stack.opened(float(opening))
+        total = len(atoms) * crystal.energy_per_atom + float(energy) * stack.area
+        atoms.calc = SinglePointCalculator(atoms, energy=total)
+        atoms.info.update(opening_angstrom=float(opening), traction_ev_per_angstrom3=float(traction))
+        images.append(atoms)
+    return images
