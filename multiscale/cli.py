@@ -91,8 +91,8 @@ def _add_traceback(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--traceback", action="store_true", help="show where in the code an error arose")
 
 
-def _complain(text: str) -> None:
-    print(f"error: {text}" if "\n" not in text else f"errors:\n{text}", file=sys.stderr, flush=True)
+def _complain(text: str, *, several: bool = False) -> None:
+    print(f"errors:\n{text}" if several else f"error: {text}", file=sys.stderr, flush=True)
 
 
 def _world() -> Any:
@@ -145,7 +145,8 @@ def _guarded(work: Any, arguments: argparse.Namespace, *, comm: Any, directory: 
         text = failures.message(error, case_file=case_file)
         if text.startswith("unexpected"):
             text += failures.save_traceback(error, directory)
-        _complain(text if comm.size == 1 or comm.rank == 0 else f"on rank {comm.rank}: {text}")
+        several = len(getattr(error, "problems", ())) > 1
+        _complain(text if comm.rank == 0 else f"on rank {comm.rank}: {text}", several=several)
 
     return failures.run_together(work, comm=comm, report=report)
 

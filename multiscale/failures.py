@@ -66,17 +66,19 @@ def _place(error: BaseException, case_file: Path | None) -> str:
     from multiscale.config.load import locate
 
     found, line, column = locate(case_file, keys)
-    return f"{case_file}:{line}:{column}: {'.'.join(map(str, found))}: " if found else ""
+    if not found:
+        return f"{case_file}: {keys[0]}: "
+    return f"{case_file}:{line}:{column}: {'.'.join(map(str, found))}: "
 
 
 def save_traceback(error: BaseException, directory: Path | None) -> str:
     """Keep the traceback of a defect where the run writes; returns a sentence that says where."""
     text = "".join(traceback.format_exception(error))
     if directory is None or not directory.is_dir():
-        return "\nThis is a defect of the program; --traceback shows where."
+        return ". This is a defect of the program; --traceback shows where."
     path = directory / "traceback.txt"
     path.write_text(text, encoding="utf-8")
-    return f"\nThis is a defect of the program; its traceback is in {path}."
+    return f". This is a defect of the program; its traceback is in {path}."
 
 
 def run_together(

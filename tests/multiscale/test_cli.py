@@ -128,6 +128,14 @@ OurMistake.__module__ = "atomistic.errors"
 OurMistake.__name__ = "UnknownElementError"
 
 
+class OurLaw(ValueError):
+    """Pretends to be one of the project's, of a key that the case leaves out."""
+
+
+OurLaw.__module__ = "continuum.errors"
+OurLaw.__name__ = "LawError"
+
+
 class OurPhysics(RuntimeError):
     """Pretends to be one of the project's."""
 
@@ -140,6 +148,7 @@ OurPhysics.__module__ = "continuum.solvers"
     [
         (OurMistake("the potential has no Al"), 2, ["case.yaml:3:11: crystal.element: the potential has no Al"]),
         (ImportError("install it with pip"), 2, ["install it with pip"]),
+        (OurLaw("no such law"), 2, ["case.yaml: law: no such law"]),
         (OurPhysics("no equilibrium at 3 nm. Try more steps"), 1, ["error: no equilibrium at 3 nm. Try more steps"]),
         (ValueError("shapes do not match"), 1, ["unexpected ValueError: shapes do not match", "traceback.txt"]),
         (KeyboardInterrupt(), 130, ["stopped by the user"]),
