@@ -56,6 +56,7 @@ class Equilibrium:
         )
         self._forget()
         self._fresh = False
+        self._largest = 0.0
 
     def reach(self, load: float) -> None:
         """Move the solid's displacement to equilibrium at a load; collective.
@@ -100,6 +101,9 @@ class Equilibrium:
         scale = reactions
         if answer is not None:
             scale = max(scale, float((solid.interfaces.forces(answer.traction) ** 2).sum()))
+        # Unloaded to nothing there are no forces in play: the largest so far then say what rounding is.
+        self._largest = max(self._largest, scale)
+        scale = max(scale, 1e-8 * self._largest)
         return force, float(np.sqrt(total / scale)) if scale > 0.0 else float(total > 0.0)
 
     def _renew(self) -> None:

@@ -39,7 +39,7 @@ class ReferenceMatrix:
         facets = solid.interfaces.facet_pairs
         sides = solid.interfaces.nodes[facets]  # facets, nodes, side
         dofs = sides[..., None] * dim + np.arange(dim)  # facets, nodes, side, component
-        dofs = np.moveaxis(dofs, 2, 1).reshape(len(facets), 2, -1)
+        dofs = np.moveaxis(dofs, 2, 1).reshape(len(facets), 2, facets.shape[1] * dim)
         shape = (len(facets), 2, dofs.shape[2], 2, dofs.shape[2])
         i = np.broadcast_to(dofs[:, :, :, None, None], shape)
         j = np.broadcast_to(dofs[:, None, None, :, :], shape)

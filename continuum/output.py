@@ -118,7 +118,7 @@ class FieldWriter:
     at their quadrature points: opening (Å, normal first), traction (GPa), damage.
 
     Args:
-        directory: made if needed.
+        directory: made if needed; series that an earlier writer left there are removed.
         solid: whose fields are written.
     """
 
@@ -126,12 +126,19 @@ class FieldWriter:
         self.directory, self.solid = Path(directory), solid
         if solid.comm.rank == 0:
             self.directory.mkdir(parents=True, exist_ok=True)
+            for path in self.paths():
+                path.unlink(missing_ok=True)
+
+    def paths(self) -> list[Path]:
+        """Files of the bodies and of each interface."""
+        names = ["bodies", *(part.name.replace(" ", "_") for part in self.solid.interfaces.parts)]
+        return [self.directory / f"{name}.vtkhdf" for name in names]
 
     def write(self, load: float) -> list[Path]:
         """Append the present state at a load (the series' time); paths of the files; collective."""
         solid, fields = self.solid, gather_fields(self.solid)
         root = solid.comm.rank == 0
-        paths = [self.directory / "bodies.vtkhdf"]
+        paths = self.paths()
         gpa = _EV_PER_CUBIC_ANGSTROM_IN_GPA
         if root:
             kind = _VTK[solid.bodies.mesh.topology.cell_name()][0]
@@ -143,9 +150,8 @@ class FieldWriter:
             }
             point_data = {"displacement": _in_space(fields.displacement)}
             append_vtkhdf(paths[0], _in_space(fields.points), fields.cells, kind, point_data, cell_data, load)
-        for part in solid.interfaces.parts:
+        for part, path in zip(solid.interfaces.parts, paths[1:], strict=True):
             state = solid.interface_state(part.name)
-            paths.append(self.directory / f"{part.name.replace(' ', '_')}.vtkhdf")
             if root:
                 point_data = {
                     "opening [angstrom]": _in_space(state.opening),
@@ -153,7 +159,7 @@ class FieldWriter:
                     "damage": state.damage,
                 }
                 cells = np.arange(len(state.points))[:, None]
-                append_vtkhdf(paths[-1], _in_space(state.points), cells, _VERTEX, point_data, {}, load)
+                append_vtkhdf(path, _in_space(state.points), cells, _VERTEX, point_data, {}, load)
         solid.comm.Barrier()
         return paths
 
