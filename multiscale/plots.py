@@ -73,6 +73,8 @@ def read_run(directory: Path) -> RunData:
     if (directory / "fields_last.npz").is_file():
         with np.load(directory / "fields_last.npz") as archive:
             fields = {name: archive[name] for name in archive.files}
+        if len(fields["triangles"]) == 0:  # a solid in three dimensions: for ParaView, not for a flat picture
+            fields = None
     return RunData(
         separation=table("separation.csv"),
         law=table("law.csv"),

@@ -154,8 +154,8 @@ class RunDirectory:
         """Write gathered fields for the figures, lengths in nm and stress in GPa.
 
         Args:
-            snapshot: with points (n, 2|3) Å, triangles (m, 3), displacement (n, 2|3) Å and von_mises (n,) or (m,)
-                eV/Å³, e.g. ``continuum.output.gather_fields(solid)``; not looked at on ranks other than 0.
+            snapshot: with points (n, 2|3) Å, triangles (t, 3), displacement (n, 2|3) Å and triangle_von_mises (t,) eV/Å³,
+                e.g. ``continuum.output.gather_fields(solid)``; not looked at on ranks other than 0.
             name: of the file.
         """
         if self._writes:
@@ -164,7 +164,7 @@ class RunDirectory:
                 points=np.asarray(snapshot.points) * ANGSTROM_IN_NM,
                 triangles=np.asarray(snapshot.triangles),
                 displacement=np.asarray(snapshot.displacement) * ANGSTROM_IN_NM,
-                von_mises=np.asarray(snapshot.von_mises) * EV_PER_A3_IN_GPA,
+                von_mises=np.asarray(snapshot.triangle_von_mises) * EV_PER_A3_IN_GPA,
             )
 
     def record(self, **fields: Any) -> None:

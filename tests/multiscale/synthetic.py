@@ -155,7 +155,7 @@ def _fields() -> SimpleNamespace:
         points=np.concatenate(points),
         triangles=np.concatenate(triangles),
         displacement=np.concatenate(displacement),
-        von_mises=np.concatenate(stress),
+        triangle_von_mises=np.concatenate(stress)[np.concatenate(triangles)].mean(axis=1),
     )
 
 

@@ -131,7 +131,9 @@ def test_strict_json_takes_what_science_throws_at_it():
 def test_fields_are_written_in_nanometres_and_gigapascal(tmp_path):
     run = RunDirectory(tmp_path)
     one = np.array([[10.0, 20.0]])
-    run.write_fields(SimpleNamespace(points=one, triangles=[[0, 0, 0]], displacement=one, von_mises=np.array([1.0])))
+    run.write_fields(
+        SimpleNamespace(points=one, triangles=[[0, 0, 0]], displacement=one, triangle_von_mises=np.array([1.0]))
+    )
     with np.load(run.file("fields_last.npz")) as fields:
         np.testing.assert_allclose(fields["points"], [[1.0, 2.0]], rtol=1e-15)
         assert fields["von_mises"][0] == pytest.approx(160.2176634, rel=1e-15)
