@@ -136,7 +136,7 @@ def fit_uber(curve: SeparationCurve) -> UberFit:
 
         φ = W [1 − (1 + Δ/l) e^(−Δ/l)],    T = (W Δ/l²) e^(−Δ/l),    peak W/(e l) at Δ = l
 
-    (Rose, Smith and Ferrante 1983, eqs. 2 and 4). Least squares of both misfits, energies in units of the largest energy,
+    (Rose, Smith and Ferrante 1983). Least squares of both misfits, energies in units of the largest energy,
     tractions of the largest traction.
 
     Raises:

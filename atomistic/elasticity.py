@@ -31,7 +31,7 @@ def elastic_tensor(potential: Potential, atoms: Atoms, *, strain: float | None =
 
         C = C⁰ − (1/V) Λᵀ K⁺ Λ,    Λ = ∂f/∂ε at fixed fractional coordinates,    K = −∂f/∂u,
 
-    (Born and Huang 1954, §11; Lutsko 1989), with K from central differences of the forces and K⁺ its inverse without the
+    (Born and Huang 1954; Lutsko 1989), with K from central differences of the forces and K⁺ its inverse without the
     uniform translations.
 
     Args:

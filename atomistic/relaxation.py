@@ -43,7 +43,7 @@ class Relaxed:
 def springs(stack: Stack, *, moduli: Array, crossing: bool) -> Array:
     """Return the inverse stiffness of a stack of springs, (3n, 3n), Å²/eV, without uniform translations.
 
-    K = Σ_pairs μ_d exp[−3(r/r_nn − 1)] for each direction d (Packwood et al. 2016, J. Chem. Phys. 144, 164109, eq. 8), with
+    K = Σ_pairs μ_d exp[−3(r/r_nn − 1)] for each direction d (Packwood et al. 2016, J. Chem. Phys. 144, 164109), with
     μ_d such that a strain of the perfect stack along its normal costs ½ M_d ε² V.
 
     Args:
