@@ -189,7 +189,7 @@ def draw_load_opening(data: RunData) -> Any:
     envelope, elastic = table.get("envelope"), table.get("elastic")
     top.plot(opening, load, "-o", color=BLUE, markersize=3, label="finite elements", zorder=3)
     ceiling = 1.18 * np.nanmax(load)
-    if envelope is not None:
+    if envelope is not None and np.nanmin(envelope) < ceiling:
         top.plot(opening, np.where(envelope < 1.6 * ceiling, envelope, np.nan), "--", color=GREY, linewidth=1.4,
                  label="beam theory: crack grows at $G_c$")  # fmt: skip
     if elastic is not None:
@@ -202,8 +202,10 @@ def draw_load_opening(data: RunData) -> Any:
             label="beam theory: crack at rest",
         )
     peak = int(np.nanargmax(load))
-    top.annotate(f"peak {load[peak]:.3g} N/m\nat {opening[peak]:.3g} nm", (opening[peak], load[peak]), xytext=(24, 8),
-                 textcoords="offset points", fontsize=9, color=INK)  # fmt: skip
+    top.plot(opening[peak], load[peak], "o", markersize=9, markerfacecolor="none", markeredgecolor=INK, zorder=4)
+    across, side = (0.03, "left") if opening[peak] > 0.4 * opening[-1] else (0.97, "right")
+    text = f"peak {load[peak]:.4g} N/m at {opening[peak]:.4g} nm"
+    top.text(across, 0.94, text, transform=top.transAxes, ha=side, va="top", fontsize=9)
     top.set(title="Load over opening", ylabel="load per width (N/m)", ylim=(0, ceiling))
     top.legend(loc="lower right")
     tip = table.get("crack tip")
@@ -309,7 +311,8 @@ def draw_specimen(data: RunData) -> Any:
     fields = data.fields
     assert fields is not None
     points = fields["points"][:, :2] + fields["displacement"][:, :2]
-    triangles, stress = fields["triangles"], fields["von_mises"]
+    triangles = fields["triangles"]
+    stress = _at_points(fields["von_mises"], triangles, len(points))
     length, height = np.ptp(points, axis=0)
     tip = _crack_tip(data)
     strip = 9.2 * height / length
@@ -320,11 +323,10 @@ def draw_specimen(data: RunData) -> Any:
     whole.set(title="Deformed specimen, displacements at true scale", xlabel="x (nm)", ylabel="y (nm)")
     if tip:
         axes, (x, y) = zoomed[0], tip
-        half = length / 100
+        half = min(40 * _facet_size(points, triangles, tip), length / 20)
         inside = _triangles_within(points, triangles, x - half, x + half, y - half / 3, y + half / 3)
-        local = stress[triangles[inside]] if len(stress) == len(points) else stress[inside]
-        _stress_map(figure, axes, points, triangles[inside], stress if len(stress) == len(points) else local,
-                    np.percentile(local, 99.8) if local.size else 1.0)  # fmt: skip
+        local = stress[triangles[inside]]
+        _stress_map(figure, axes, points, triangles[inside], stress, np.percentile(local, 99.8) if local.size else 1.0)
         axes.set(title="Around the crack tip", xlabel="x (nm)", ylabel="y (nm)")
         axes.set_xlim(x - half, x + half)
         axes.set_ylim(y - half / 3, y + half / 3)
@@ -344,6 +346,20 @@ def _crack_tip(data: RunData) -> tuple[float, float] | None:
     return float(tip[-1]), float(points[:, 1].min() + points[:, 1].max()) / 2
 
 
+def _at_points(values: np.ndarray, triangles: np.ndarray, count: int) -> np.ndarray:
+    """Values of triangles averaged at their corners; bodies share no points, so nothing is averaged across an interface."""
+    corners = triangles.ravel()
+    total = np.bincount(corners, weights=np.repeat(values, 3), minlength=count)
+    return total / np.maximum(np.bincount(corners, minlength=count), 1)
+
+
+def _facet_size(points: np.ndarray, triangles: np.ndarray, place: tuple[float, float]) -> float:
+    """Shortest edge of the triangle closest to a place."""
+    corners = points[triangles]
+    closest = corners[np.argmin(np.hypot(*(corners.mean(axis=1) - place).T))]
+    return float(np.hypot(*(closest - np.roll(closest, 1, axis=0)).T).min())
+
+
 def _triangles_within(
     points: np.ndarray, triangles: np.ndarray, left: float, right: float, bottom: float, top: float
 ) -> np.ndarray:
@@ -356,10 +372,7 @@ def _stress_map(
     figure: Any, axes: Any, points: np.ndarray, triangles: np.ndarray, stress: np.ndarray, top: float
 ) -> None:
     options = {"cmap": STRESS_COLOURS, "vmin": 0.0, "vmax": float(top) or 1.0, "rasterized": True}
-    if len(stress) == len(points):
-        shown = axes.tripcolor(points[:, 0], points[:, 1], triangles, stress, shading="gouraud", **options)
-    else:
-        shown = axes.tripcolor(points[:, 0], points[:, 1], triangles, facecolors=stress, **options)
+    shown = axes.tripcolor(points[:, 0], points[:, 1], triangles, stress, shading="gouraud", **options)
     bar = figure.colorbar(shown, ax=axes, extend="max", pad=0.015, aspect=14, shrink=0.95)
     bar.outline.set_visible(False)
     bar.set_label("von Mises (GPa)")
