@@ -57,7 +57,7 @@ class StackCurve:
         elongation: (n,), Å, growth ū of the whole period.
         energy: (n,), eV/Å², above that of the perfect stack.
         traction: (n,), eV/Å³, dE/dū/A.
-        stable: (n,) whether the state is stable at prescribed elongation.
+        stable: (n,) whether the state lies on the loading part, stable at prescribed elongation: until ū first turns back.
         n_planes: planes in one period.
         area: Å².
         spacing: mean distance of neighbouring planes d, Å.

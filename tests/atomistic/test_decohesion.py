@@ -44,7 +44,9 @@ def test_copper_surfaces(crystals, plane, surface):
 
 
 @pytest.mark.parametrize(
-    ("name", "plane"), [("Al", (1, 1, 1)), ("W", (1, 1, 0)), ("Si", (1, 1, 1)), ("Mg", (1, 0, -1, 1)), ("NiAl", (1, 1, 0))], ids=str
+    ("name", "plane"),
+    [("Al", (1, 1, 1)), ("W", (1, 1, 0)), ("Si", (1, 1, 1)), ("Mg", (1, 0, -1, 1)), ("NiAl", (1, 1, 0))],
+    ids=str,
 )
 def test_traction_is_the_derivative_of_the_energy(crystals, name, plane):
     potential, crystal = crystals(name)

@@ -92,7 +92,9 @@ def test_planes_that_do_not_exist(crystals, name, plane, growth, words):
         orient(crystals(name)[1], plane=plane, growth=growth)
 
 
-@pytest.mark.parametrize("change", [{"n_planes": 1}, {"n_planes": 6.5}, {"n_planes": 6, "cut": "middle"}, {"n_planes": 6, "cut": 2}])
+@pytest.mark.parametrize(
+    "change", [{"n_planes": 1}, {"n_planes": 6.5}, {"n_planes": 6, "cut": "middle"}, {"n_planes": 6, "cut": 2}]
+)
 def test_stacks_that_do_not_exist(crystals, change):
     with pytest.raises(InvalidCurveError):
         build_stack(crystals("Al")[1], plane=(1, 1, 1), **change)
