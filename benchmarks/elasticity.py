@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
+from _report import report
 from ase import Atoms
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
-
 from atomistic.crystal import Crystal, elastic_tensor, relax_crystal, rotate_stiffness
 from atomistic.elasticity import VOIGT
 from atomistic.potentials import Potential, load_potential
-from benchmarks._report import report
 
 CRYSTALS = {
     "emt_al_fcc": ("emt", "Al", "fcc"),
