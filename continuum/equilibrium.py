@@ -142,20 +142,26 @@ class Equilibrium:
         jump = solid.jumps()
         x, excess = unloaded[self._columns], np.zeros(len(self._columns))
         outside, linear, mixing = np.zeros(len(unloaded)), unloaded, _Mixing()
+        growing = True
         for _ in range(self.options.max_iterations):
             self.iterations += 1
-            x, excess = self._settle(linear, x, jump, answer)
             while True:
+                # While the zone still grows a rough answer says where it must reach.
+                x, excess = self._settle(linear, x, jump, answer, 1e-3 if growing else 0.1 * self.options.rtol)
                 after, escaped, scale = self._outside(linear - self._flexibility @ excess, jump, answer)
                 if not len(escaped):
-                    break
+                    if not growing:
+                        break
+                    growing = False
+                    continue
+                growing = True
                 if not self._grow(escaped, limit):
                     return False
                 start = linear[self._columns]
                 # Newcomers start from where the zone's opening so far has carried them.
                 start[len(x) :] -= self._flexibility[self._columns[len(x) :], : len(x)] @ excess
                 start[: len(x)] = x
-                x, excess = self._settle(linear, start, jump, answer)
+                x = start
             if np.linalg.norm(after - outside) <= 0.1 * self.options.rtol * scale:
                 break
             outside = self._on_root(lambda now=after, old=outside: mixing.next(old, now))
@@ -205,7 +211,9 @@ class Equilibrium:
         self._flexibility = np.concatenate([self._flexibility, self.reference.flexibility(new)], axis=1)
         return True
 
-    def _settle(self, linear: Array, start: Array, jump: Array, answer: LawResponse) -> tuple[Array, Array]:
+    def _settle(
+        self, linear: Array, start: Array, jump: Array, answer: LawResponse, tolerance: float
+    ) -> tuple[Array, Array]:
         """Minimise over the zone; nodal jumps and excess forces of its columns, the same on all ranks."""
         solid, interfaces = self.solid, self.solid.interfaces
 
@@ -229,7 +237,7 @@ class Equilibrium:
                 window,
                 linear[self._columns],
                 start,
-                tolerance=0.1 * self.options.rtol,
+                tolerance=tolerance,
                 max_iterations=self.options.max_zone_iterations,
             )
 
@@ -237,7 +245,7 @@ class Equilibrium:
             return np.zeros(0), np.zeros(0)
         settled = self._on_root(minimise)
         self.iterations += settled.iterations
-        if settled.residual > 1e-4:
+        if settled.residual > max(1e-4, tolerance):
             raise NotReached(settled.residual)
         return settled.x, settled.excess
 

@@ -47,6 +47,8 @@ class ReferenceMatrix:
         self.free = ~(fixed[(solid.interfaces.nodes[..., None] * dim + np.arange(dim))].any(axis=1)).ravel()
         self.matrix = PETSc.Mat().create(comm)
         self.matrix.setSizes(solid.bulk.getSizes())
+        # The block size lets MUMPS order nodes rather than dofs, which halves its analysis.
+        self.matrix.setBlockSize(dim)
         self.matrix.setType(PETSc.Mat.Type.AIJ)
         both = [np.concatenate([a, b[self._keep]]).astype(PETSc.IntType) for a, b in ((rows, i), (columns, j))]
         self.matrix.setPreallocationCOO(*both)
