@@ -30,6 +30,14 @@ def test_published_constants(case):
     assert measured == pytest.approx(constants, abs=0.15)
 
 
+def test_few_evaluations_relax_a_crystal():
+    # Two of them start the search, twelve make the tensor, two the energies: Newton's method has four left, and takes more
+    # without an updated derivative.
+    potential = load_potential("emt")
+    relax_crystal(potential, symbols="Al", structure="fcc")
+    assert potential.counter.calls <= 20
+
+
 def test_emt_copper():
     crystal = relax_crystal(load_potential("emt"), symbols="Cu", structure="fcc")
     assert crystal.a == pytest.approx(3.5898, abs=1e-3)

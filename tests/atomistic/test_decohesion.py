@@ -78,6 +78,15 @@ def test_no_evaluation_is_wasted(crystals):
     assert table[14] == pytest.approx(table[10], abs=1e-9)
 
 
+def test_relaxation_knows_the_stiffness_beforehand(crystals):
+    # Springs with the crystal's own moduli: a handful of evaluations, however thick the slab. Wrong moduli take many more.
+    potential, crystal = crystals("Cu")
+    for n_planes in (8, 24):
+        before = potential.counter.calls
+        relaxed_work_of_separation(potential, crystal, plane=(1, 1, 1), n_planes=n_planes)
+        assert potential.counter.calls - before <= 5
+
+
 def test_relaxation_lowers_the_work_of_separation(crystals):
     for name, plane in (("Al", (1, 1, 1)), ("Mg", (0, 0, 0, 1)), ("NiAl", (1, 1, 0))):
         potential, crystal = crystals(name)
