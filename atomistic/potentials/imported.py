@@ -26,17 +26,14 @@ def capabilities_of_emt() -> Capabilities:
     return Capabilities(name="emt", elements=EMT_ELEMENTS, energies_per_atom=True, cutoff=5.9, reference=EMT_REFERENCE)
 
 
-def load_emt(*, comm: MPI.Comm) -> Potential:
+def load_emt() -> Potential:
     """Load ASE's effective-medium theory: quick, double precision, fcc metals only; for tests and first steps."""
-    del comm  # runs on each rank for itself
-    from ase.calculators.emt import EMT as Calculator_
+    from ase.calculators import emt
 
-    return Potential(calculator=Calculator_(), capabilities=capabilities_of_emt(), comm=MPI.COMM_SELF)
+    return Potential(calculator=emt.EMT(), capabilities=capabilities_of_emt(), comm=MPI.COMM_SELF)
 
 
-def load_imported(
-    path: str, *, arguments: Mapping[str, Any] | None, elements: Iterable[str] | None, comm: MPI.Comm
-) -> Potential:
+def load_imported(path: str, *, arguments: Mapping[str, Any] | None, elements: Iterable[str] | None) -> Potential:
     """Import `package.module:Class`, call it with `arguments`, and wrap the ASE calculator that it gives.
 
     Raises:
@@ -44,7 +41,7 @@ def load_imported(
         UnknownPotentialError: the path, the class or its arguments are not what they should be.
     """
     if path == EMT and not arguments and elements is None:
-        return load_emt(comm=comm)
+        return load_emt()
     module_name, _, attribute = path.partition(":")
     if not module_name or not attribute:
         raise UnknownPotentialError(f"The calculator {path!r} is no import path; expected 'package.module:Class'.")

@@ -65,7 +65,7 @@ def load_potential(
     if form == "calculator":
         _refuse_device(str(spec["calculator"]), device, ("cpu",))
         return imported.load_imported(
-            str(spec["calculator"]), arguments=spec.get("arguments"), elements=spec.get("elements"), comm=comm
+            str(spec["calculator"]), arguments=spec.get("arguments"), elements=spec.get("elements")
         )
     if form == "path":
         return checkpoint.load_path(
@@ -123,7 +123,7 @@ def _load_named(name: str, *, device: str, comm: MPI.Comm) -> Potential:
     """Load a potential by its short name."""
     key = name.strip().lower()
     loaders: dict[str, tuple[tuple[str, ...], Callable[[], Potential]]] = {
-        "emt": (("cpu",), lambda: imported.load_emt(comm=comm)),
+        "emt": (("cpu",), imported.load_emt),
         **{
             n: (("cpu", "cuda"), lambda: sevennet.load_packaged(key, device=device, comm=comm)) for n in sevennet.MODELS
         },
