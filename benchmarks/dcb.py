@@ -1,6 +1,6 @@
 """The double cantilever beam of Alfano (2006) against its beam envelope, exponential law, units mm, N and MPa.
 
-    python benchmarks/dcb.py
+python benchmarks/dcb.py
 """
 
 import sys

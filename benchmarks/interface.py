@@ -1,6 +1,6 @@
 """Uniform opening of all cell types on one to three ranks: traction against the law; load, unload, reload.
 
-    python benchmarks/interface.py
+python benchmarks/interface.py
 """
 
 import json
@@ -36,7 +36,10 @@ def measure() -> dict[str, float]:
         for degree in (1, 2):
             dim = DIMENSION[cell]
             mesh = block(MPI.COMM_WORLD, size=[10.0, height, 10.0][:dim], divisions=[4, 3, 4][:dim], cell=cell)
-            supports = [Displacement(group="bottom", component="y"), Displacement(group="top", component="y", factor=1.0)]
+            supports = [
+                Displacement(group="bottom", component="y"),
+                Displacement(group="top", component="y", factor=1.0),
+            ]
             sides = [("left", "x"), ("right", "x"), ("back", "z"), ("front", "z")]
             supports += [Displacement(group=g, component=c) for g, c in sides if g in mesh.groups]
             solid = Solid(

@@ -7,6 +7,8 @@ soften everywhere at once, too many unknowns for dense matrices, go through Newt
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import scipy.linalg as la
@@ -51,7 +53,7 @@ class Equilibrium:
         self._facets = len(interfaces.midpoints)
         # Neighbours that join the zone with a facet: the few next ones along a path, a ring around it on a surface.
         near = min(options.zone_padding, self._facets)
-        self._near = (
+        self._near: Any = (
             cKDTree(interfaces.midpoints).query(interfaces.midpoints, k=[*range(1, near + 1)])[1] if near else None
         )
         self._forget()
@@ -87,14 +89,14 @@ class Equilibrium:
             else:
                 last = residual
             if not self._pass(force, answer, limit):
-                self._newton(answer)
+                self._newton()
                 return
         raise NotReached(residual)
 
     def _residual(self, answer: LawResponse | None) -> tuple[Array, float]:
         """Unbalanced forces on free dofs (this rank's), and their norm relative to the forces in play."""
         solid, mine = self.solid, self.solid.prescribed.dofs[self.solid.prescribed.owned]
-        force = solid.internal_force(None if answer is None else answer.traction).array.copy()
+        force = np.array(solid.internal_force(None if answer is None else answer.traction).array, dtype=float)
         reactions = float(force[mine] @ force[mine])
         force[mine] = 0.0
         total, reactions = solid.comm.allreduce(np.array([float(force @ force), reactions]))
@@ -164,7 +166,7 @@ class Equilibrium:
                 x = start
             if np.linalg.norm(after - outside) <= 0.1 * self.options.rtol * scale:
                 break
-            outside = self._on_root(lambda now=after, old=outside: mixing.next(old, now))
+            outside = self._on_root(partial(mixing.next, outside, after))
             right = np.zeros(len(force))
             self._add_free(right, -outside.reshape(shape))
             linear = unloaded + solid.nodal_jumps(self.reference.solve(right)).ravel()
@@ -250,15 +252,24 @@ class Equilibrium:
         return settled.x, settled.excess
 
     def _on_root[T](self, compute: Callable[[], T]) -> T:
-        """Value computed by rank 0 for all: rounding must not make ranks decide differently."""
+        """Value (or exception) of rank 0 for all: rounding must not make ranks decide differently, nor one fail alone."""
         comm = self.solid.comm
         if comm.size == 1:
             return compute()
-        return comm.bcast(compute() if comm.rank == 0 else None)
+        outcome: tuple[T | None, Exception | None] = (None, None)
+        if comm.rank == 0:
+            try:
+                outcome = (compute(), None)
+            except Exception as error:
+                outcome = (None, error)
+        value, failure = comm.bcast(outcome)
+        if failure is not None:
+            raise failure
+        return value
 
-    def _newton(self, answer: LawResponse) -> None:
+    def _newton(self) -> None:
         """Newton's method on the whole solid, secants where the tangent is not definite, line search on the energy."""
-        solid, interfaces = self.solid, self.solid.interfaces
+        solid = self.solid
         self._fresh = False
         residual = np.inf
         for _ in range(self.options.max_zone_iterations):
@@ -272,26 +283,34 @@ class Equilibrium:
             if not newton:
                 self.reference.factorise(definite(answer, secant=True))
             step = self.reference.solve(-force)
-            vector = solid.bulk.createVecRight()
-            vector.array[:] = step
-            pulled = solid.bulk.createVecLeft()
-            solid.bulk.mult(vector, pulled)
-            solid.bulk.mult(solid.u.x.petsc_vec, vector)
-            linear, quadratic = solid.comm.allreduce(np.array([vector.array @ step, pulled.array @ step]))
-            jump, change = solid.jumps(), interfaces.jumps(solid.nodal_jumps(step))
-            slope = solid.comm.allreduce(float(force @ step))
-
-            def energy(length: float, linear=linear, quadratic=quadratic, jump=jump, change=change) -> float:
-                law = interfaces.evaluate(jump + length * change, solid.history)
-                held = float(interfaces.weights @ (law.stored + law.dissipated + law.contact))
-                return length * linear + 0.5 * length**2 * quadratic + held
-
-            length, before = 1.0, energy(0.0)
+            length = 1.0
             # Below 1e-6 the energy's change is rounding: full Newton steps finish.
-            while residual > 1e-6 and energy(length) > before + 1e-4 * length * slope and length > 1e-6:
-                length *= 0.5
+            if residual > 1e-6:
+                length = self._shorten(step, force)
             solid.owned()[:] += length * step
         raise NotReached(residual)
+
+    def _shorten(self, step: Array, force: Array) -> float:
+        """Length of a step on the whole solid that lowers the energy (Armijo, halving)."""
+        solid, interfaces = self.solid, self.solid.interfaces
+        vector: Any = solid.bulk.createVecRight()
+        pulled: Any = solid.bulk.createVecLeft()
+        vector.array[:] = step
+        solid.bulk.mult(vector, pulled)
+        solid.bulk.mult(solid.u.x.petsc_vec, vector)
+        products = np.array([vector.array @ step, pulled.array @ step, force @ step])
+        linear, quadratic, slope = solid.comm.allreduce(products)
+        jump, change = solid.jumps(), interfaces.jumps(solid.nodal_jumps(step))
+
+        def energy(length: float) -> float:
+            law = interfaces.evaluate(jump + length * change, solid.history)
+            held = float(interfaces.weights @ (law.stored + law.dissipated + law.contact))
+            return length * linear + 0.5 * length**2 * quadratic + held
+
+        length, before = 1.0, energy(0.0)
+        while energy(length) > before + 1e-4 * length * slope and length > 1e-6:
+            length *= 0.5
+        return length
 
 
 class _Mixing:

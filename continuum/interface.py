@@ -8,6 +8,7 @@ communication and the numbering of pairs and facets (by place) does not depend o
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import basix
 import numpy as np
@@ -111,7 +112,7 @@ def build_interface(
         nodes_2=nodes_2,
         facet_pairs=facet_pairs,
         midpoints=np.array([item["midpoint"] for item in first]),
-        shape=element.tabulate(0, points)[0, :, :, 0],
+        shape=_tabulate(element, points)[0],
         weights=weights * (thickness if dim == 2 else 1.0),
         frames=frames,
         places=positions,
@@ -138,7 +139,7 @@ def _collect(
     corners = mesh.geometry.x[dmesh.entities_to_geometry(mesh, fdim, facets)][:, :, :dim]
     index_map = space.dofmap.index_map
     centres = dmesh.compute_midpoints(mesh, fdim + 1, np.array([to_cell.links(f)[0] for f in facets], dtype=np.int32))
-    linear = basix.create_element(basix.ElementFamily.P, element.cell_type, 1).tabulate(0, element.points)[0, :, :, 0]
+    linear = _tabulate(basix.create_element(basix.ElementFamily.P, element.cell_type, 1), element.points)[0]
     found = []
     for i, facet in enumerate(facets):
         cell = to_cell.links(facet)[0]
@@ -163,12 +164,17 @@ def _collect(
     return found
 
 
+def _tabulate(element: Any, points: Any) -> Array:
+    """Shape functions and their first derivatives of a facet's element: (1 + fdim, points, nodes)."""
+    return np.asarray(element.tabulate(1, points))[..., 0]
+
+
 def _quadrature(facets: Sequence[Mapping], kind: basix.CellType, degree: int) -> tuple[Array, Array, Array, Array]:
     """Reference points, weights (facets, points), frames (facets, points, dim, dim) and places of the points."""
     # Gauss points, not nodes: with nodal (Gauss–Lobatto) points and a process zone three facets long the crack advanced
     # facet by facet, each jump losing 2% of its fracture energy that no term of the ledger held; with Gauss points 0.1%.
-    points, reference = basix.make_quadrature(kind, 2 * degree + 1)
-    table = basix.create_element(basix.ElementFamily.P, kind, 1).tabulate(1, points)[..., 0]
+    points, reference = (np.asarray(a) for a in basix.make_quadrature(kind, 2 * degree + 1))
+    table = _tabulate(basix.create_element(basix.ElementFamily.P, kind, 1), points)
     corners = np.array([item["corners"] for item in facets])
     places = np.einsum("qv,fvd->fqd", table[0], corners)
     slopes = np.einsum("kqv,fvd->fqkd", table[1:], corners)

@@ -1,5 +1,7 @@
 """The reference matrix K + Bᵀ(wD)B of a solid: assembled into one fixed pattern, factorised by MUMPS, reused while it serves."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from petsc4py import PETSc
@@ -45,7 +47,8 @@ class ReferenceMatrix:
         j = np.broadcast_to(dofs[:, None, None, :, :], shape)
         self._keep = (i >= start) & (i < stop) & ~fixed[i] & ~fixed[j]
         self.free = ~(fixed[(solid.interfaces.nodes[..., None] * dim + np.arange(dim))].any(axis=1)).ravel()
-        self.matrix = PETSc.Mat().create(comm)
+        self.matrix: Any = PETSc.Mat()
+        self.matrix.create(comm)
         self.matrix.setSizes(solid.bulk.getSizes())
         # The block size lets MUMPS order nodes rather than dofs, which halves its analysis.
         self.matrix.setBlockSize(dim)
@@ -57,7 +60,8 @@ class ReferenceMatrix:
         self._ksp.setType(PETSc.KSP.Type.PREONLY)
         self._ksp.getPC().setType(PETSc.PC.Type.CHOLESKY)
         self._ksp.getPC().setFactorSolverType(PETSc.Mat.SolverType.MUMPS)
-        self._right, self._left = self.matrix.createVecs()
+        self._right: Any = self.matrix.createVecRight()
+        self._left: Any = self.matrix.createVecLeft()
 
     def factorise(self, tangent: Array) -> None:
         """Factorise with D = tangent (points, dim, dim); collective."""
@@ -101,7 +105,8 @@ class ReferenceMatrix:
         for begin in range(0, len(columns), _BLOCK):
             part = columns[begin : begin + _BLOCK]
             sizes = (self._right.getSizes(), (None, len(part)))
-            force = PETSc.Mat().createDense(sizes, comm=solid.comm)
+            force: Any = PETSc.Mat()
+            force.createDense(sizes, comm=solid.comm)
             force.setUp()
             dense = force.getDenseArray()
             dense[:] = 0.0

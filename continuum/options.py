@@ -28,7 +28,7 @@ class SolverOptions:
     max_zone_iterations: int = 400
     zone_threshold: float = 1e-3
     zone_padding: int = 13
-    zone_renewal: int = 600
+    zone_renewal: int = 300
     zone_limit: int = 3000
 
     def __post_init__(self) -> None:

@@ -71,7 +71,16 @@ def gather_fields(solid: Solid) -> FieldSnapshot:
     kind = mesh.topology.cell_name()
     if parts is None:
         k = corners.shape[1]
-        parts = [(np.zeros((0, dim)), np.zeros((0, k), int), np.zeros((0, dim)), np.zeros((0, 6)), np.zeros(0), np.zeros(0, int))]
+        parts = [
+            (
+                np.zeros((0, dim)),
+                np.zeros((0, k), int),
+                np.zeros((0, dim)),
+                np.zeros((0, 6)),
+                np.zeros(0),
+                np.zeros(0, int),
+            )
+        ]
     starts = np.cumsum([0, *[len(p[0]) for p in parts]])
     order = _VTK[kind][1]
     cells = np.concatenate([p[1] + s for p, s in zip(parts, starts, strict=False)])[:, order].astype(np.int64)
@@ -108,7 +117,7 @@ def _strain_at_centres(solid: Solid, owned: int) -> Array:
     centre = np.full((1, mesh.topology.dim), 1.0 / (mesh.topology.dim + 1) if simplex else 0.5)
     expression = fem.Expression(strain(solid.u), centre)
     values = expression.eval(mesh, np.arange(owned, dtype=np.int32))
-    return np.asarray(values).reshape(owned, -1)
+    return np.asarray(values, dtype=float).reshape(owned, -1)
 
 
 class FieldWriter:

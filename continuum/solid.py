@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import ufl
@@ -177,7 +178,8 @@ class Solid:
 
     def owned(self) -> Array:
         """This rank's owned displacement values (a view)."""
-        return self.u.x.array[: self.space.dofmap.index_map.size_local * self.dim]
+        array: Array = self.u.x.array  # type: ignore[assignment]
+        return array[: self.space.dofmap.index_map.size_local * self.dim]
 
     def set_load(self, load: float) -> None:
         """Prescribe the displacements of a load; the interior stays where it is."""
@@ -198,7 +200,8 @@ class Solid:
         self.bulk.mult(self.u.x.petsc_vec, force)
         if self.interfaces.points:
             traction = self.respond().traction if traction is None else traction
-            self.add_nodal_forces(force.array, self.interfaces.forces(traction))
+            values: Any = force.array
+            self.add_nodal_forces(values, self.interfaces.forces(traction))
         return force
 
     def commit(self) -> None:
@@ -208,7 +211,7 @@ class Solid:
 
     def snapshot(self) -> Snapshot:
         """The present state."""
-        return Snapshot(displacement=self.u.x.array.copy(), history=self.history.copy(), load=self.load)
+        return Snapshot(displacement=np.array(self.u.x.array, dtype=float), history=self.history.copy(), load=self.load)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a state."""
@@ -219,7 +222,7 @@ class Solid:
         """Energies of the present state; the dissipation is that of the interfaces' history (collective)."""
         work = self.bulk.createVecLeft()
         self.bulk.mult(self.u.x.petsc_vec, work)
-        bulk = 0.5 * float(work.dot(self.u.x.petsc_vec))
+        bulk = 0.5 * float(np.real(work.dot(self.u.x.petsc_vec)))
         if not self.interfaces.points:
             return Energies(bulk=bulk, interface_stored=0.0, dissipated=0.0, contact=0.0)
         answer, w = self.respond(), self.interfaces.weights

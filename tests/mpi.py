@@ -12,7 +12,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def run_mpi(
-    ranks: int, script: str | Path | Sequence[str], *, timeout: float = 120.0, check: bool = True, cwd: Path | None = None
+    ranks: int,
+    script: str | Path | Sequence[str],
+    *,
+    timeout: float = 120.0,
+    check: bool = True,
+    cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run Python on several ranks, one thread each.
 
@@ -48,5 +53,7 @@ def run_mpi(
         check=False,
     )
     if check:
-        assert done.returncode == 0, f"exit {done.returncode} on {ranks} ranks\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        assert done.returncode == 0, (
+            f"exit {done.returncode} on {ranks} ranks\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        )
     return done

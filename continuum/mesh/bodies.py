@@ -8,6 +8,7 @@ them together.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import basix
 import basix.ufl
@@ -126,10 +127,8 @@ def split_bodies(
         sides[name] = (corners(cell_1, facets[found]), corners(cell_2, facets[found]), broken)
     if (between & ~tied).any():
         f = np.flatnonzero(between & ~tied)[0]
-        pair = tuple(bodies[int(body_of_cell[i])] for i in (owner[f], other[f]))
-        raise MeshError(
-            f"bodies {pair[0]!r} and {pair[1]!r} touch but no interface names them: add one or make them one body"
-        )
+        one, two = (bodies[int(body_of_cell[i])] for i in (owner[f], other[f]))
+        raise MeshError(f"bodies {one!r} and {two!r} touch but no interface names them: add one or make them one body")
     outer = np.flatnonzero(other < 0)
     chosen = {}
     for name, rule in groups.items():
@@ -210,7 +209,7 @@ def _distribute(
     chosen: Mapping[str, Integers],
 ) -> BodyMesh:
     """Hand the cells from rank 0 to DOLFINx and find the named facets among this rank's own."""
-    element = basix.ufl.element("Lagrange", cell, 1, shape=(places.shape[1],))
+    element: Any = basix.ufl.element("Lagrange", cell, 1, shape=(places.shape[1],))
     root = comm.rank == 0
     mesh = dmesh.create_mesh(
         comm,

@@ -1,13 +1,14 @@
 """Built-in specimens: blocks in layers and the double cantilever beam with a graded crack path."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
 from continuum.errors import MeshError
-from continuum.mesh.bodies import CELLS, BodyMesh, split_bodies
+from continuum.mesh.bodies import CELLS, BodyMesh, Predicate, split_bodies
 from continuum.mesh.grading import cells_between_rows, coarsen, graded_line, graded_rows
 
 Array = NDArray[np.float64]
@@ -52,7 +53,7 @@ def block(
     edges = [0.0, *levels, height]
     if (np.diff(edges) <= 0.0).any():
         raise MeshError(f"interface_at = {interface_at!r}: expected rising heights between 0 and {height}")
-    rows = [np.linspace(a, b, divisions[1] + 1)[:-1] for a, b in zip(edges, edges[1:], strict=False)]
+    rows = [np.linspace(a, b, divisions[1] + 1)[:-1] for a, b in pairwise(edges)]
     lines = [np.linspace(0.0, s, n + 1) for s, n in zip(size, divisions, strict=True)]
     lines[1] = np.append(np.concatenate(rows), height)
     points, cells = _grid(lines, cell)
@@ -135,7 +136,7 @@ def double_cantilever_beam(
         points, cells = _grid([line, np.concatenate([-heights[:0:-1], heights])], cell)
     else:
         points, cells = _arms(line, heights)
-    grips: Mapping[str, object] = {
+    grips: dict[str, Predicate] = {
         "lower grip": lambda m: (m[:, 0] < 1e-9 * length) & (m[:, 1] < 0.0),
         "upper grip": lambda m: (m[:, 0] < 1e-9 * length) & (m[:, 1] > 0.0),
     }
@@ -161,15 +162,12 @@ def double_cantilever_beam(
 def _arms(line: Array, heights: Array) -> tuple[Array, NDArray[np.int64]]:
     """Triangles of both arms: rows that coarsen with their height, the lower arm a mirror of the upper."""
     rows = [line]
-    for below, above in zip(heights, heights[1:], strict=False):
+    for below, above in pairwise(heights):
         rows.append(coarsen(rows[-1], 1.2 * (above - below)))
     starts = np.concatenate([[0], np.cumsum([len(r) for r in rows])])
     upper = np.column_stack([np.concatenate(rows), np.repeat(heights, [len(r) for r in rows])])
     cells = np.concatenate(
-        [
-            cells_between_rows(a, b, int(starts[j]), int(starts[j + 1]))
-            for j, (a, b) in enumerate(zip(rows, rows[1:], strict=False))
-        ]
+        [cells_between_rows(a, b, int(starts[j]), int(starts[j + 1])) for j, (a, b) in enumerate(pairwise(rows))]
     )
     first = len(line)
     lower = upper[first:] * np.array([1.0, -1.0])
@@ -198,11 +196,11 @@ def _grid(lines: Sequence[Array], cell: str) -> tuple[Array, NDArray[np.int64]]:
     return points, cubes.astype(np.int64)
 
 
-def _on(axis: int, value: float):
+def _on(axis: int, value: float) -> Predicate:
     """Predicate: facets whose midpoint has that coordinate."""
     return lambda m: np.abs(m[:, axis] - value) < 1e-9 * max(1.0, float(np.ptp(m[:, axis])))
 
 
-def _below(value: float):
+def _below(value: float) -> Predicate:
     """Predicate: facets whose midpoint has a smaller x."""
     return lambda m: m[:, 0] < value

@@ -1,5 +1,7 @@
 """Graded lines and rows: small cells along the crack's path, large ones away from it."""
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -54,7 +56,7 @@ def _growing(length: float, size: float, growth: float, coarse: float) -> Array:
 def coarsen(row: Array, spacing: float) -> Array:
     """The points of a row that are kept so that spacings reach, but do not exceed, `spacing` (wider ones stay)."""
     kept = [row[0]]
-    for here, after in zip(row[1:-1], row[2:], strict=True):
+    for here, after in pairwise(row[1:]):
         if after - kept[-1] > spacing:
             kept.append(here)
     return np.array([*kept, row[-1]])

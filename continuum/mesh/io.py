@@ -80,7 +80,9 @@ def _read(path: Path, bodies: Mapping | Sequence[str], length_unit: float, tags:
     except (meshio.ReadError, KeyError, ValueError, OSError, SystemExit) as error:
         raise MeshError(f"mesh file {path}: meshio cannot read it ({error}); save it as .msh (4.1) or .vtu") from error
     if tags not in mesh.cell_data:
-        raise MeshError(f"mesh file {path}: no cell data {tags!r}, only {sorted(mesh.cell_data)}; define physical groups")
+        raise MeshError(
+            f"mesh file {path}: no cell data {tags!r}, only {sorted(mesh.cell_data)}; define physical groups"
+        )
     kinds = [k for k in _NAMES if k in mesh.cells_dict]
     volumes = [k for k in kinds if k in ("tetra", "hexahedron")] or [k for k in kinds if k in ("triangle", "quad")]
     if len(volumes) != 1:
@@ -101,8 +103,17 @@ def _read(path: Path, bodies: Mapping | Sequence[str], length_unit: float, tags:
     dim = 3 if kind in ("tetra", "hexahedron") else 2
     points = np.asarray(mesh.points, dtype=float)
     if dim == 2 and points.shape[1] == 3 and np.ptp(points[np.unique(cells), 2]) > 0.0:
-        raise MeshError(f"mesh file {path}: {kind}s that leave the plane z = const; expected a plane mesh or solid cells")
-    return points[:, :dim] * length_unit, cells, _NAMES[kind], body_of_cell[keep], list(table), _groups(mesh, kind, cells, tags)
+        raise MeshError(
+            f"mesh file {path}: {kind}s that leave the plane z = const; expected a plane mesh or solid cells"
+        )
+    return (
+        points[:, :dim] * length_unit,
+        cells,
+        _NAMES[kind],
+        body_of_cell[keep],
+        list(table),
+        _groups(mesh, kind, cells, tags),
+    )
 
 
 def _groups(mesh: meshio.Mesh, kind: str, cells: Integers, tags: str) -> dict[str, Integers]:
@@ -124,5 +135,7 @@ def _number(path: Path, mesh: meshio.Mesh, body: str, group: str | int) -> int:
     if isinstance(group, int):
         return group
     if group not in mesh.field_data:
-        raise MeshError(f"body {body!r}: {path} has no physical group {group!r}; expected one of {sorted(mesh.field_data)}")
+        raise MeshError(
+            f"body {body!r}: {path} has no physical group {group!r}; expected one of {sorted(mesh.field_data)}"
+        )
     return int(mesh.field_data[group][0])

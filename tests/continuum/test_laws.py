@@ -83,7 +83,9 @@ def test_tangent_is_the_derivative_and_the_frame_does_not_matter(law, dim):
     for k in range(dim):
         move = np.zeros(dim)
         move[k] = h
-        numeric[:, :, k] = (law.evaluate(jump + move, history).traction - law.evaluate(jump - move, history).traction) / (2 * h)
+        numeric[:, :, k] = (
+            law.evaluate(jump + move, history).traction - law.evaluate(jump - move, history).traction
+        ) / (2 * h)
     assert numeric == pytest.approx(answer.tangent, abs=1e-6 * law.initial_stiffness)
     assert answer.traction == pytest.approx(answer.secant * jump, abs=1e-15)
     # Turning the tangential axes turns the tangential traction and leaves energies alone.

@@ -161,7 +161,7 @@ def test_mistakes_are_named():
         return Solid(mesh, materials=materials, interfaces=laws, supports=supports, **options)
 
     held = [Displacement(group="bottom", component="y"), Displacement(group="left", component="x")]
-    with pytest.raises(SupportError, match="expected one of .*'bottom'"):
+    with pytest.raises(SupportError, match=r"expected one of .*'bottom'"):
         build([Displacement(group="botom", component="y")])
     with pytest.raises(SupportError, match="component = 'z'"):
         build([Displacement(group="bottom", component="z")])
@@ -178,6 +178,8 @@ def test_mistakes_are_named():
     with pytest.raises(ContinuumError, match="finite number"):
         follow(build(held), [np.nan])
     with pytest.raises(MeshError, match="0 <= fine_from"):
-        double_cantilever_beam(MPI.COMM_WORLD, length=10.0, arm_height=1.0, initial_crack=12.0, fine_size=0.1, fine_to=9.0)
+        double_cantilever_beam(
+            MPI.COMM_WORLD, length=10.0, arm_height=1.0, initial_crack=12.0, fine_size=0.1, fine_to=9.0
+        )
     with pytest.raises(MeshError, match="expected one of"):
         block(MPI.COMM_WORLD, size=[1.0, 1.0], divisions=[1, 1], cell="pentagon")
