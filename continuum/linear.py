@@ -20,7 +20,7 @@ class ReferenceMatrix:
     The positions of all entries are found once; a new D only writes values (PETSc's coordinate assembly).
 
     Attributes:
-        free: (pairs·dim,) True where neither node of a pair is prescribed in that component.
+        free: (pairs·dim,) True where at least one node of a pair is not prescribed in that component.
         negative_pivots: of the last factorisation; 0 means positive definite.
         factorisations: how many so far.
     """
@@ -33,6 +33,7 @@ class ReferenceMatrix:
         pointers, columns, values = solid.bulk.getValuesCSR()
         rows = np.repeat(np.arange(start, stop), np.diff(pointers))
         mine = solid.prescribed.dofs[solid.prescribed.owned]
+        self._mine = mine
         fixed = np.zeros(solid.n_dofs, dtype=bool)
         fixed[np.concatenate(comm.allgather(mine + start))] = True
         self._diagonal = (rows == columns) & fixed[rows]
@@ -46,16 +47,18 @@ class ReferenceMatrix:
         i = np.broadcast_to(dofs[:, :, :, None, None], shape)
         j = np.broadcast_to(dofs[:, None, None, :, :], shape)
         self._keep = (i >= start) & (i < stop) & ~fixed[i] & ~fixed[j]
-        self.free = ~(fixed[(solid.interfaces.nodes[..., None] * dim + np.arange(dim))].any(axis=1)).ravel()
-        self.matrix: Any = PETSc.Mat()
+        self.free = ~(fixed[(solid.interfaces.nodes[..., None] * dim + np.arange(dim))].all(axis=1)).ravel()
+        self.matrix = PETSc.Mat()
         self.matrix.create(comm)
-        self.matrix.setSizes(solid.bulk.getSizes())
+        sizes: Any = solid.bulk.getSizes()
+        self.matrix.setSizes(sizes)
         # The block size lets MUMPS order nodes rather than dofs, which halves its analysis.
         self.matrix.setBlockSize(dim)
         self.matrix.setType(PETSc.Mat.Type.AIJ)
-        both = [np.concatenate([a, b[self._keep]]).astype(PETSc.IntType) for a, b in ((rows, i), (columns, j))]
+        both: Any = [np.concatenate([a, b[self._keep]]).astype(PETSc.IntType) for a, b in ((rows, i), (columns, j))]
         self.matrix.setPreallocationCOO(*both)
-        self.matrix.setOption(PETSc.Mat.Option.SYMMETRIC, True)
+        symmetric: Any = PETSc.Mat.Option.SYMMETRIC
+        self.matrix.setOption(symmetric, True)
         self._ksp = PETSc.KSP().create(comm)
         self._ksp.setType(PETSc.KSP.Type.PREONLY)
         self._ksp.getPC().setType(PETSc.PC.Type.CHOLESKY)
@@ -65,7 +68,8 @@ class ReferenceMatrix:
 
     def factorise(self, tangent: Array) -> None:
         """Factorise with D = tangent (points, dim, dim); collective."""
-        self.matrix.setValuesCOO(np.concatenate([self._values, self._interface_values(tangent)]))
+        values: Any = np.concatenate([self._values, self._interface_values(tangent)])
+        self.matrix.setValuesCOO(values)
         self._ksp.setOperators(self.matrix)
         self._ksp.setUp()
         self.negative_pivots = int(self._ksp.getPC().getFactorMatrix().getMumpsInfog(12))
@@ -113,6 +117,7 @@ class ReferenceMatrix:
             unit = np.zeros((solid.interfaces.pairs * solid.dim, len(part)))
             unit[part, np.arange(len(part))] = 1.0
             solid.add_nodal_forces(dense, unit.reshape(-1, solid.dim, len(part)))
+            dense[self._mine] = 0.0
             force.assemble()
             answer = force.duplicate()
             factor.matSolve(force, answer)

@@ -57,7 +57,7 @@ def gather_fields(solid: Solid) -> FieldSnapshot:
     mesh, dim = solid.bodies.mesh, solid.dim
     owned = mesh.topology.index_map(mesh.topology.dim).size_local
     solid.u.x.scatter_forward()
-    corners = mesh.geometry.dofmap[:owned]
+    corners = mesh.geometry.dofmaps[0][:owned]
     at_corner = [d[0] for d in solid.space.element.basix_element.entity_dofs[0]]
     displacement = np.zeros((len(mesh.geometry.x), dim))
     displacement[corners] = solid.u.x.array.reshape(-1, dim)[solid.space.dofmap.list[:owned][:, at_corner]]

@@ -111,11 +111,11 @@ def test_mistakes_in_files_are_named(tmp_path):
     write_msh(path, "quad")
     with pytest.raises(MeshError, match=r"gone\.msh: not found"):
         read_mesh(tmp_path / "gone.msh", COMM, bodies=["below"])
-    with pytest.raises(MeshError, match="'belo'.*expected one of"):
+    with pytest.raises(MeshError, match=r"'belo'.*expected one of"):
         read_mesh(path, COMM, bodies=["belo"])
     with pytest.raises(MeshError, match="touch but no interface"):
         read_mesh(path, COMM, bodies=["below", "above"])
-    with pytest.raises(MeshError, match="length_unit = 0"):
+    with pytest.raises(MeshError, match=r"length_unit = 0"):
         read_mesh(path, COMM, bodies=["below"], length_unit=0)
     (tmp_path / "bad.msh").write_bytes(b"\x00\x01 no mesh")
     with pytest.raises(MeshError, match=r"bad\.msh"):

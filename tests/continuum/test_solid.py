@@ -7,7 +7,7 @@ from specimens import HEIGHT, LAW, METAL, pulled_block
 
 from continuum.errors import ContinuumError, MeshError, SupportError
 from continuum.laws import BilinearLaw, ExponentialLaw, UberLaw
-from continuum.mesh import block, double_cantilever_beam
+from continuum.mesh import block, double_cantilever_beam, split_bodies
 from continuum.solid import Solid
 from continuum.solvers import ConvergenceError, SolverOptions, follow
 from continuum.supports import Displacement
@@ -183,3 +183,42 @@ def test_mistakes_are_named():
         )
     with pytest.raises(MeshError, match="expected one of"):
         block(MPI.COMM_WORLD, size=[1.0, 1.0], divisions=[1, 1], cell="pentagon")
+
+
+def test_support_on_one_side_of_an_interface():
+    """Nodes of the interface held on one body only: the zone and Newton on the whole solid must agree."""
+    x, y = np.meshgrid(np.linspace(0.0, 10.0, 4), np.linspace(0.0, 20.0, 5))
+    points = np.column_stack([x.ravel(), y.ravel()])
+    corner = (np.arange(4)[:, None] * 4 + np.arange(3)).ravel()
+    cells = corner[:, None] + np.array([0, 1, 4, 5])
+    mesh = split_bodies(
+        MPI.COMM_WORLD,
+        points=points,
+        cells=cells,
+        cell="quadrilateral",
+        body_of_cell=(np.arange(12) >= 6).astype(np.int64),
+        bodies=["lower", "upper"],
+        interfaces={"interface": ("lower", "upper")},
+        groups={
+            "bottom": lambda m: m[:, 1] < 1e-9,
+            "top": lambda m: m[:, 1] > 20.0 - 1e-9,
+            "upper left": lambda m: (m[:, 0] < 1e-9) & (m[:, 1] > 10.0),
+        },
+    )
+    supports = [Displacement(group="bottom", component=c) for c in "xy"]
+    supports += [
+        Displacement(group="top", component="y", factor=1.0),
+        Displacement(group="top", component="x", factor=0.5),
+    ]
+    supports += [Displacement(group="upper left", component="x", factor=0.5)]
+    curves = []
+    for limit in (1, 3000):
+        solid = Solid(
+            mesh,
+            materials=dict.fromkeys(mesh.bodies, METAL),
+            interfaces={"interface": ExponentialLaw(**LAW)},
+            supports=supports,
+        )
+        options = SolverOptions(rtol=1e-12, zone_limit=limit)
+        curves.append([s.reaction for s in follow(solid, LOADS, options=options)])
+    assert curves[1] == pytest.approx(curves[0], rel=1e-9)
