@@ -59,6 +59,8 @@ class Equilibrium:
         self._forget()
         self._fresh = False
         self._largest = 0.0
+        # Loads since the factor was renewed, and rounds (one solution each) that the last load took.
+        self._age, self._rounds = 0, 0
 
     def reach(self, load: float) -> None:
         """Move the solid's displacement to equilibrium at a load; collective.
@@ -67,8 +69,11 @@ class Equilibrium:
             NotReached: on all ranks; the displacement is then wherever the search ended.
         """
         solid, limit = self.solid, self.options.zone_limit
-        if not self._fresh or len(self._columns) > self.options.zone_renewal:
+        self._age += 1
+        slow = self._rounds > self.options.slow_rounds and self._age > self.options.least_age
+        if not self._fresh or slow or len(self._columns) > self.options.zone_renewal:
             self._renew()
+        self._rounds = 0
         solid.set_load(load)
         last, renewed = np.inf, False
         for _ in range(self.options.max_iterations):
@@ -116,7 +121,7 @@ class Equilibrium:
         self._stiffness = stiffness
         self.reference.factorise(stiffness)
         self._forget()
-        self._fresh = True
+        self._fresh, self._age = True, 0
 
     def renew_next(self) -> None:
         """Renew the factor before the next load: after a failed one, the kept reference may be far from the state."""
@@ -147,6 +152,7 @@ class Equilibrium:
         growing = True
         for _ in range(self.options.max_iterations):
             self.iterations += 1
+            self._rounds += 1
             while True:
                 # While the zone still grows a rough answer says where it must reach.
                 x, excess = self._settle(linear, x, jump, answer, 1e-3 if growing else 0.1 * self.options.rtol)

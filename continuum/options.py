@@ -19,6 +19,9 @@ class SolverOptions:
             process zone.
         zone_padding: neighbours (itself included) that come with it.
         zone_renewal: unknowns of the zone beyond which the next load step renews the factor.
+        slow_rounds: rounds (solutions with the factor) at one load beyond which the factor is renewed at the next, if it is older
+            than `least_age` loads.
+        least_age: loads that a factor serves at least, unless the zone outgrows it.
         zone_limit: unknowns of the zone beyond which Newton's method on the whole solid takes over.
     """
 
@@ -30,13 +33,15 @@ class SolverOptions:
     zone_padding: int = 13
     zone_renewal: int = 300
     zone_limit: int = 3000
+    slow_rounds: int = 8
+    least_age: int = 4
 
     def __post_init__(self) -> None:
         if not 1e-14 <= self.rtol <= 1e-2:
             raise ContinuumError(f"rtol = {self.rtol!r}: expected a relative tolerance between 1e-14 and 1e-2")
         if not 0.0 < self.zone_threshold <= 1.0:
             raise ContinuumError(f"zone_threshold = {self.zone_threshold!r}: expected a share of the peak in (0, 1]")
-        for name in ("max_iterations", "max_zone_iterations", "zone_padding", "zone_renewal", "zone_limit"):
+        for name in ("max_iterations", "max_zone_iterations", "zone_padding", "zone_renewal", "zone_limit", "slow_rounds", "least_age"):
             if int(getattr(self, name)) < 1:
                 raise ContinuumError(f"{name} = {getattr(self, name)!r}: expected at least 1")
         if self.max_cutbacks < 0:
