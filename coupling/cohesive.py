@@ -23,6 +23,7 @@ from coupling.elasticity import UniaxialElasticity
 from coupling.errors import CouplingError
 from coupling.separation_fit import Separation, SeparationFit, fit_separation
 
+Array = NDArray[np.float64]
 SAMPLES_PER_PIECE = 16
 
 
@@ -42,14 +43,16 @@ class CohesiveExtraction:
         initial_stiffness_ratio: T'(0)·L/C' of the curve before the correction; 1 would make the law rigid at first.
         stiffness_cap: the largest stiffness allowed (eV/Å⁴).
         capped_to: the opening Δ up to which the cap or the monotone envelope replaces the curve (Å); 0 where it never does.
-        envelope_defect: the energy that the cap and the envelope cut off, as a fraction of `work`.
+        lowered: the range of Δ (Å) in which a traction that rises faster than in proportion to the opening was lowered, so that
+            damage never heals; None where there is none.
+        envelope_defect: the energy that cap and envelopes cut off, as a fraction of `work`.
         stretch: the factor on the opening that returns that energy, so that ψ(∞) is the fitted work.
     """
 
-    opening: NDArray[np.float64]
-    potential: NDArray[np.float64]
-    traction: NDArray[np.float64]
-    stiffness: NDArray[np.float64]
+    opening: Array
+    potential: Array
+    traction: Array
+    stiffness: Array
     work: float
     fit: SeparationFit
     length: float
@@ -57,6 +60,7 @@ class CohesiveExtraction:
     initial_stiffness_ratio: float
     stiffness_cap: float
     capped_to: float
+    lowered: tuple[float, float] | None
     envelope_defect: float
     stretch: float
 
@@ -91,8 +95,9 @@ def extract_law(
     """Take the finite elements' own elasticity out of a separation curve.
 
     Where the correction makes the law stiffer than `stiffness_cap`·C'/L, or folds it (T' > C'/L: forces across more than
-    one plane), the opening follows the smallest monotone envelope of at most that stiffness. The energy which that cuts
-    off is returned by stretching the opening axis, and both are reported.
+    one plane), the opening follows the smallest monotone envelope of at most that stiffness. Where T/δ rises, as in the tails
+    of some potentials, the traction is lowered to the smallest T/δ so far: a law that unloads to the origin would heal there
+    and create energy. What these cut off is returned by stretching the opening axis, and all of it is reported.
 
     Args:
         curve: openings (Å), energies (eV/Å²), tractions (eV/Å³) of the atoms.
@@ -128,13 +133,16 @@ def extract_law(
     moved = np.abs(monotone - opening - (monotone[-1] - opening[-1])) > 1e-12 * fit.end
     # The first point never moves; the piece that it starts may.
     moved[0] = moved[1]
+    capped_to = float(gap[np.flatnonzero(moved)[-1]]) if moved.any() else 0.0
+    traction, lowered = _falling_secant(monotone, traction)
+    moved |= lowered
     stiffness = np.divide(slope, folding, out=np.full_like(slope, cap), where=np.abs(folding) > 1e-12)
     stiffness = np.clip(np.where(moved, np.gradient(traction, monotone), stiffness), -cap, cap)
-    # Rounding apart, ψ is what it was wherever the curve was left alone; elsewhere it follows from the new opening.
-    steps = np.diff(potential)
+    stiffness[-1] = 0.0
+    # Rounding apart, ψ is what it was wherever the curve was left alone; elsewhere it follows from the new one.
     width = np.diff(monotone)
     redone = 0.5 * (traction[1:] + traction[:-1]) * width + (stiffness[:-1] - stiffness[1:]) * width**2 / 12
-    steps = np.where(moved[1:] | moved[:-1], redone, steps)
+    steps = np.where(moved[1:] | moved[:-1], redone, np.diff(potential))
     potential = np.concatenate([[0.0], np.cumsum(steps)])
     stretch = fit.work / potential[-1]
     return CohesiveExtraction(
@@ -148,23 +156,38 @@ def extract_law(
         modulus=elasticity.modulus,
         initial_stiffness_ratio=float(slope[0] * length * elasticity.compliance(0.0)),
         stiffness_cap=cap,
-        capped_to=float(gap[np.flatnonzero(moved)[-1]]) if moved.any() else 0.0,
+        capped_to=capped_to,
+        lowered=(float(gap[lowered].min()), float(gap[lowered].max())) if lowered.any() else None,
         envelope_defect=float(1 - potential[-1] / fit.work),
         stretch=float(stretch),
     )
 
 
-def _samples(fit: SeparationFit) -> NDArray[np.float64]:
+def _samples(fit: SeparationFit) -> Array:
     """Openings Δ (Å) at which the law is tabulated: every knot, and the same number of points in each piece between."""
     unit = np.arange(SAMPLES_PER_PIECE) / SAMPLES_PER_PIECE
     pieces = fit.knots[:-1, None] + np.diff(fit.knots)[:, None] * unit
     return np.append(pieces.ravel(), fit.end)
 
 
-def _monotone_envelope(opening: NDArray[np.float64], traction: NDArray[np.float64], cap: float) -> NDArray[np.float64]:
+def _monotone_envelope(opening: Array, traction: Array, cap: float) -> Array:
     """The smallest opening axis ≥ the given one on which no two neighbours differ by more than the capped stiffness.
 
     With z_k = Σ|ΔT|/cap the condition δ_k ≥ δ_{k−1} + |ΔT_k|/cap reads: δ − z never decreases.
     """
     minimum = np.concatenate([[0.0], np.cumsum(np.maximum(np.abs(np.diff(traction)) / cap, 1e-9))])
     return np.maximum.accumulate(opening - minimum) + minimum
+
+
+def _falling_secant(opening: Array, traction: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """The traction with a ratio to the opening that never rises, and where it differs from the given one.
+
+    Up to the largest ratio the traction is proportional to the opening; from there on the ratio is the smallest so far.
+    """
+    secant = np.zeros_like(opening)
+    secant[1:] = np.maximum(traction[1:], 0.0) / opening[1:]
+    stiffest = int(np.argmax(secant))
+    secant[:stiffest] = secant[stiffest]
+    lowered = np.minimum.accumulate(secant) * opening
+    changed = np.abs(lowered - traction) > 1e-9 * np.max(traction)
+    return np.where(changed, lowered, traction), changed

@@ -115,7 +115,8 @@ def _follow_story(case: AdhesionCase, run: RunDirectory, comm: MPI.Comm, progres
     ledger = open_ledger(case)
     opening = case.loading.opening
     loads = np.linspace(0, opening.to, opening.steps + 1)[1:]
-    with progress.phase("loading", total=opening.steps) as phase, FieldWriter(run.path / "fields", solid) as writer:
+    writer = FieldWriter(run.path / "fields", solid)
+    with progress.phase("loading", total=opening.steps) as phase:
 
         def on_step(step: Step) -> None:
             steps.append(step)
