@@ -28,35 +28,16 @@ class ReferenceMatrix:
     def __init__(self, solid: Solid) -> None:
         self.solid = solid
         self.factorisations, self.negative_pivots = 0, 0
-        comm, dim = solid.comm, solid.dim
-        start, stop = solid.bulk.getOwnershipRange()
-        pointers, columns, values = solid.bulk.getValuesCSR()
-        rows = np.repeat(np.arange(start, stop), np.diff(pointers))
-        mine = solid.prescribed.dofs[solid.prescribed.owned]
-        self._mine = mine
-        fixed = np.zeros(solid.n_dofs, dtype=bool)
-        fixed[np.concatenate(comm.allgather(mine + start))] = True
-        self._diagonal = (rows == columns) & fixed[rows]
-        self._values = np.where(fixed[rows] | fixed[columns], 0.0, values)
-        self._values[self._diagonal] = 1.0
-        facets = solid.interfaces.facet_pairs
-        sides = solid.interfaces.nodes[facets]  # facets, nodes, side
-        dofs = sides[..., None] * dim + np.arange(dim)  # facets, nodes, side, component
-        dofs = np.moveaxis(dofs, 2, 1).reshape(len(facets), 2, facets.shape[1] * dim)
-        shape = (len(facets), 2, dofs.shape[2], 2, dofs.shape[2])
-        i = np.broadcast_to(dofs[:, :, :, None, None], shape)
-        j = np.broadcast_to(dofs[:, None, None, :, :], shape)
-        self._keep = (i >= start) & (i < stop) & ~fixed[i] & ~fixed[j]
-        self.free = ~(fixed[(solid.interfaces.nodes[..., None] * dim + np.arange(dim))].all(axis=1)).ravel()
-        self.matrix = PETSc.Mat()
-        self.matrix.create(comm)
-        sizes: Any = solid.bulk.getSizes()
-        self.matrix.setSizes(sizes)
-        # The block size lets MUMPS order nodes rather than dofs, which halves its analysis.
-        self.matrix.setBlockSize(dim)
-        self.matrix.setType(PETSc.Mat.Type.AIJ)
-        both: Any = [np.concatenate([a, b[self._keep]]).astype(PETSc.IntType) for a, b in ((rows, i), (columns, j))]
-        self.matrix.setPreallocationCOO(*both)
+        comm = solid.comm
+        start, _ = solid.bulk.getOwnershipRange()
+        self._mine = solid.prescribed.dofs[solid.prescribed.owned]
+        self.free = np.zeros(0, dtype=bool)
+        if solid.interfaces.points:
+            self.matrix = self._union(start)
+        else:
+            self.matrix = solid.bulk.copy()
+            prescribed: Any = (self._mine + start).astype(PETSc.IntType)
+            self.matrix.zeroRowsColumns(prescribed)
         symmetric: Any = PETSc.Mat.Option.SYMMETRIC
         self.matrix.setOption(symmetric, True)
         self._ksp = PETSc.KSP().create(comm)
@@ -66,10 +47,42 @@ class ReferenceMatrix:
         self._right: Any = self.matrix.createVecRight()
         self._left: Any = self.matrix.createVecLeft()
 
+    def _union(self, start: int) -> PETSc.Mat:
+        """An empty matrix with places for the bulk's entries and those of all interfaces, found once."""
+        solid, dim = self.solid, self.solid.dim
+        _, stop = solid.bulk.getOwnershipRange()
+        pointers, columns, values = solid.bulk.getValuesCSR()
+        rows = np.repeat(np.arange(start, stop), np.diff(pointers))
+        fixed = np.zeros(solid.n_dofs, dtype=bool)
+        fixed[np.concatenate(solid.comm.allgather(self._mine + start))] = True
+        diagonal = (rows == columns) & fixed[rows]
+        self._values = np.where(fixed[rows] | fixed[columns], 0.0, values)
+        self._values[diagonal] = 1.0
+        facets = solid.interfaces.facet_pairs
+        sides = solid.interfaces.nodes[facets]  # facets, nodes, side
+        dofs = sides[..., None] * dim + np.arange(dim)  # facets, nodes, side, component
+        dofs = np.moveaxis(dofs, 2, 1).reshape(len(facets), 2, facets.shape[1] * dim)
+        shape = (len(facets), 2, dofs.shape[2], 2, dofs.shape[2])
+        i = np.broadcast_to(dofs[:, :, :, None, None], shape)
+        j = np.broadcast_to(dofs[:, None, None, :, :], shape)
+        self._keep = (i >= start) & (i < stop) & ~fixed[i] & ~fixed[j]
+        self.free = ~(fixed[(solid.interfaces.nodes[..., None] * dim + np.arange(dim))].all(axis=1)).ravel()
+        matrix = PETSc.Mat()
+        matrix.create(solid.comm)
+        sizes: Any = solid.bulk.getSizes()
+        matrix.setSizes(sizes)
+        # The block size lets MUMPS order nodes rather than dofs, which halves its analysis.
+        matrix.setBlockSize(dim)
+        matrix.setType(PETSc.Mat.Type.AIJ)
+        both: Any = [np.concatenate([a, b[self._keep]]).astype(PETSc.IntType) for a, b in ((rows, i), (columns, j))]
+        matrix.setPreallocationCOO(*both)
+        return matrix
+
     def factorise(self, tangent: Array) -> None:
         """Factorise with D = tangent (points, dim, dim); collective."""
-        values: Any = np.concatenate([self._values, self._interface_values(tangent)])
-        self.matrix.setValuesCOO(values)
+        if self.solid.interfaces.points:
+            values: Any = np.concatenate([self._values, self._interface_values(tangent)])
+            self.matrix.setValuesCOO(values)
         self._ksp.setOperators(self.matrix)
         self._ksp.setUp()
         self.negative_pivots = int(self._ksp.getPC().getFactorMatrix().getMumpsInfog(12))
@@ -77,8 +90,6 @@ class ReferenceMatrix:
 
     def _interface_values(self, tangent: Array) -> Array:
         interfaces = self.solid.interfaces
-        if not interfaces.points:
-            return np.zeros(0)
         blocks = []
         for part, where in zip(interfaces.parts, interfaces.slices, strict=True):
             facets, points, dim, _ = part.frames.shape

@@ -41,7 +41,15 @@ class SolverOptions:
             raise ContinuumError(f"rtol = {self.rtol!r}: expected a relative tolerance between 1e-14 and 1e-2")
         if not 0.0 < self.zone_threshold <= 1.0:
             raise ContinuumError(f"zone_threshold = {self.zone_threshold!r}: expected a share of the peak in (0, 1]")
-        for name in ("max_iterations", "max_zone_iterations", "zone_padding", "zone_renewal", "zone_limit", "slow_rounds", "least_age"):
+        for name in (
+            "max_iterations",
+            "max_zone_iterations",
+            "zone_padding",
+            "zone_renewal",
+            "zone_limit",
+            "slow_rounds",
+            "least_age",
+        ):
             if int(getattr(self, name)) < 1:
                 raise ContinuumError(f"{name} = {getattr(self, name)!r}: expected at least 1")
         if self.max_cutbacks < 0:
