@@ -353,9 +353,9 @@ def _specimen_quantities(case: AdhesionCase, result: AdhesionResult, solid: Soli
     return rows
 
 
-def _indices(indices: Sequence[int]) -> str:
-    """Miller indices with a minus as an overbar would read: 1 1 -2."""
-    return " ".join(str(int(i)) for i in indices)
+def _indices(indices: Sequence[int] | None) -> str:
+    """Miller indices as text, 1 1 -2; a question mark where the direction has none."""
+    return "?" if indices is None else " ".join(str(int(i)) for i in indices)
 
 
 def prediction_rows(

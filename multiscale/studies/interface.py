@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -120,6 +122,7 @@ def characterise_interface(case: AdhesionCase, *, comm: MPI.Comm, progress: Prog
     with progress.phase("potential"):
         potential = load_potential(case.potential, comm=MPI.COMM_SELF, device=case.device)
         potential.check_elements(case.crystal.species)
+        one_torch_thread()
     with progress.phase("crystal"):
         crystal = relax_crystal(
             potential,
@@ -168,6 +171,12 @@ def characterise_interface(case: AdhesionCase, *, comm: MPI.Comm, progress: Prog
     )
 
 
+def one_torch_thread() -> None:
+    """Keep torch to one thread: a float32 sum over two differs in its last digits, and with it the number of ranks would show."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
 def separation_curve(case: AdhesionCase, potential: Potential, crystal: Crystal, *, comm: MPI.Comm) -> SeparationCurve:
     """The curve of a case: from its file, rigid, or from a relaxed stack reduced to one gap."""
     plane, cut, planes = case.interface.plane, case.interface.cut, case.decohesion.planes
@@ -176,7 +185,7 @@ def separation_curve(case: AdhesionCase, potential: Potential, crystal: Crystal,
             case.decohesion.file, length=gap_spacing(crystal, plane=plane, cut=cut), plane=case.interface.plane
         )
     openings = default_openings(to=case.decohesion.opening.to, points=case.decohesion.opening.points)
-    options = {"plane": plane, "openings": openings, "n_planes": planes, "cut": cut, "comm": comm}
+    options: dict[str, Any] = {"plane": plane, "openings": openings, "n_planes": planes, "cut": cut, "comm": comm}
     if case.decohesion.mode == "rigid":
         return rigid_separation(potential, crystal, **options)
     stack = stack_separation(potential, crystal, **options)
@@ -210,7 +219,7 @@ def surfaces(
 ) -> tuple[dict[int, float], float | None]:
     """Rigid work of separation by thickness of the stack, and the relaxed one where it is asked for (eV/Å²)."""
     planes = case.decohesion.planes
-    options = {"plane": case.interface.plane, "cut": case.interface.cut, "comm": comm}
+    options: dict[str, Any] = {"plane": case.interface.plane, "cut": case.interface.cut, "comm": comm}
     thickness = thickness_convergence(potential, crystal, n_planes=(max(planes - 4, 2), planes, planes + 4), **options)
     if not case.decohesion.relax:
         return thickness, None
@@ -249,7 +258,7 @@ def check_stacks(
         advance: told of each part that is done.
     """
     before = potential.counter.calls
-    options = {"plane": plane, "cut": cut, "comm": comm}
+    options: dict[str, Any] = {"plane": plane, "cut": cut, "comm": comm}
     own = crystal_elasticity(potential, crystal, plane=plane, comm=comm)
     advance(1, "uniaxial response")
     source = stack_separation(potential, crystal, openings=STACK_OPENINGS, n_planes=n_planes, **options)

@@ -147,7 +147,10 @@ def test_prediction_names_onset_and_warns(tmp_path):
 def test_a_curve_from_elsewhere_replaces_the_potentials(run, tmp_path):
     """The run's own separation, written as energies in J/m² over nm, gives the run's own law."""
     curve, file = run.interface.curve, tmp_path / "dft.csv"
-    lines = [f"{o / 10:.12g},{e * 16.02176634:.12g},{t * 160.2176634:.12g}" for o, e, t in zip(curve.opening, curve.energy, curve.traction, strict=True)]
+    lines = [
+        f"{o / 10:.12g},{e * 16.02176634:.12g},{t * 160.2176634:.12g}"
+        for o, e, t in zip(curve.opening, curve.energy, curve.traction, strict=True)
+    ]
     file.write_text("opening [nm],energy [J/m^2],traction [GPa]\n" + "\n".join(lines))
     changes = {"decohesion": {"file": file}, "loading": {"opening": {"to": "1 nm", "steps": 2}}}
     result = run_adhesion(AdhesionCase(**(SMALL | changes)), directory=tmp_path / "run", comm=MPI.COMM_SELF)
