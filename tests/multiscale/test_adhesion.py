@@ -21,12 +21,12 @@ SMALL = {
     "decohesion": {"opening": {"to": "7 angstrom", "points": 24}},
     "specimen": {
         "shape": "double cantilever beam",
-        "length": "200 nm",
+        "length": "150 nm",
         "arm_height": "20 nm",
-        "initial_crack": "80 nm",
+        "initial_crack": "60 nm",
     },
     "mesh": {"growth": 1.6},
-    "loading": {"opening": {"to": "6.4 nm", "steps": 16}},
+    "loading": {"opening": {"to": "24 nm", "steps": 16}},
     "verification": {"stacks": [14]},
     "output": {"fields_every": 8},
 }
