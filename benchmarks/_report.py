@@ -26,7 +26,9 @@ def report(name: str, figures: Mapping[str, float | int | str], bounds: Mapping[
         KeyError: a bound names a figure that was not measured.
     """
     holds = all(_OPERATORS[symbol](figures[figure], value) for figure, (symbol, value) in bounds.items())
-    line = json.dumps({"benchmark": name, "figures": dict(figures), "bounds": {k: list(v) for k, v in bounds.items()}, "holds": holds})
+    line = json.dumps(
+        {"benchmark": name, "figures": dict(figures), "bounds": {k: list(v) for k, v in bounds.items()}, "holds": holds}
+    )
     if folder := os.environ.get("MULTISCALE_BENCHMARK_RESULTS"):
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)

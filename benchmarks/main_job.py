@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-
 from _report import report
 
 ROOT = Path(__file__).parents[1]

@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 
 import torch
+from _report import report
 from mpi4py import MPI
 
-from _report import report
 from atomistic.crystal import relax_crystal
 from atomistic.decohesion import rigid_separation
 from atomistic.orientation import orient

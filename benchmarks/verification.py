@@ -38,7 +38,7 @@ def run(name: str) -> dict:
     try:
         result = json.loads(lines[-1])
     except (IndexError, json.JSONDecodeError):
-        raise SystemExit(f"benchmarks/{name}.py printed no JSON (exit status {done.returncode}):\n{done.stderr[-2000:]}") from None
+        raise SystemExit(f"{name}.py printed no JSON (exit status {done.returncode}):\n{done.stderr[-2000:]}") from None
     result["seconds"] = round(time.time() - began, 1)
     result["date"] = date.today().isoformat()
     result["machine"] = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores"
@@ -82,7 +82,7 @@ def main() -> int:
         run(name)
     stored = [RESULTS / f"{name}.json" for name in SUBJECTS]
     results = [json.loads(path.read_text()) for path in stored if path.exists()]
-    head = "# Verification\n\nWritten by `python benchmarks/verification.py` (`make bench`) from what the benchmarks print; not by hand.\n\n"
+    head = "# Verification\n\nWritten by `make bench` from what the benchmarks print; not by hand.\n\n"
     PAGE.write_text(head + "\n".join(section(result) for result in results))
     return 0 if all(result["holds"] for result in results) else 1
 

@@ -61,6 +61,7 @@ class Equilibrium:
         self._largest = 0.0
         # Loads since the factor was renewed, and rounds (one solution each) that the last load took.
         self._age, self._rounds = 0, 0
+        self._begun = False
 
     def reach(self, load: float) -> None:
         """Move the solid's displacement to equilibrium at a load; collective.
@@ -68,13 +69,43 @@ class Equilibrium:
         Raises:
             NotReached: on all ranks; the displacement is then wherever the search ended.
         """
+        solid, first = self.solid, not self._begun
+        self._begun = True
+        solid.set_load(load)
+        # At rest every point ahead of a tip leaves its first tangent at once: Newton's method on all of them is cheapest.
+        if first and solid.interfaces.points:
+            before = solid.owned().copy()
+            if self._newton_from_rest():
+                return
+            solid.owned()[:] = before
+        self._reach_by_zone()
+
+    def _newton_from_rest(self) -> bool:
+        """Newton's method on the whole solid with full steps; False where it does not contract."""
+        solid = self.solid
+        self._fresh = False
+        last = np.inf
+        for _ in range(self.options.max_newton_iterations):
+            answer = solid.respond()
+            force, residual = self._residual(answer)
+            if residual <= self.options.rtol:
+                return True
+            if not residual < last:
+                return False
+            last = residual
+            self.iterations += 1
+            self.reference.factorise(answer.tangent)
+            solid.owned()[:] += self.reference.solve(-force)
+        return False
+
+    def _reach_by_zone(self) -> None:
+        """Equilibrium from the present state, the process zone condensed; collective."""
         solid, limit = self.solid, self.options.zone_limit
         self._age += 1
         slow = self._rounds > self.options.slow_rounds and self._age > self.options.least_age
         if not self._fresh or slow or len(self._columns) > self.options.zone_renewal:
             self._renew()
         self._rounds = 0
-        solid.set_load(load)
         last, renewed = np.inf, False
         for _ in range(self.options.max_iterations):
             answer = solid.respond() if solid.interfaces.points else None

@@ -21,6 +21,7 @@ class SolverOptions:
         zone_renewal: unknowns of the zone beyond which the next load step renews the factor.
         slow_rounds: rounds (solutions with the factor) at one load beyond which the factor is renewed at the next, if it is older
             than `least_age` loads.
+        max_newton_iterations: of Newton's method on the whole solid at the first load; the zone is condensed where it fails.
         least_age: loads that a factor serves at least, unless the zone outgrows it.
         zone_limit: unknowns of the zone beyond which Newton's method on the whole solid takes over.
     """
@@ -29,12 +30,13 @@ class SolverOptions:
     max_iterations: int = 40
     max_cutbacks: int = 6
     max_zone_iterations: int = 400
-    zone_threshold: float = 1e-3
-    zone_padding: int = 13
+    zone_threshold: float = 0.02
+    zone_padding: int = 5
     zone_renewal: int = 300
     zone_limit: int = 3000
     slow_rounds: int = 8
     least_age: int = 4
+    max_newton_iterations: int = 10
 
     def __post_init__(self) -> None:
         if not 1e-14 <= self.rtol <= 1e-2:
@@ -49,6 +51,7 @@ class SolverOptions:
             "zone_limit",
             "slow_rounds",
             "least_age",
+            "max_newton_iterations",
         ):
             if int(getattr(self, name)) < 1:
                 raise ContinuumError(f"{name} = {getattr(self, name)!r}: expected at least 1")

@@ -103,7 +103,7 @@ class StackPath:
         return CubicHermiteSpline(ubar, energy, stress)(inside), PchipInterpolator(ubar, stress)(inside)
 
 
-def reduce_to_gap(stack: StackCurve, elasticity: UniaxialElasticity, *, spacing: float) -> GapCurve:
+def reduce_to_gap(stack: StackCurve, elasticity: UniaxialElasticity, *, spacing: float) -> tuple[Array, Array, Array]:
     """Take the elasticity of all gaps but one out of a stack's equilibrium branch.
 
         Δ = ū − (N−1) d ε(T),        φ = E/A − (N−1) d w(ε(T)).
@@ -116,6 +116,9 @@ def reduce_to_gap(stack: StackCurve, elasticity: UniaxialElasticity, *, spacing:
         stack: the equilibrium branch, the part unstable under prescribed elongation included.
         elasticity: of the finite-element body.
         spacing: of the planes, d (Å).
+
+    Returns:
+        Opening Δ (Å), energy φ (eV/Å²) and traction T (eV/Å³) of the gap, each (n,).
 
     Raises:
         InvalidCurveError: the opening that remains does not ascend: with this elasticity the stack's nonlinearity outweighs one
@@ -130,7 +133,7 @@ def reduce_to_gap(stack: StackCurve, elasticity: UniaxialElasticity, *, spacing:
             "use the potential's own uniaxial response (CauchyBornUniaxial), or fewer planes"
         )
     energy = np.asarray(stack.energy, float) - length * elasticity.energy_density(traction)
-    return GapCurve(opening=opening - opening[0], energy=energy - energy[0], traction=traction)
+    return opening - opening[0], energy - energy[0], traction
 
 
 def predict_stack(law: LawTable, elasticity: UniaxialElasticity, *, length: float) -> StackPath:

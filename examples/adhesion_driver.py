@@ -30,7 +30,9 @@ def main(directory: str = "runs/driver", **changes: object) -> None:
     if MPI.COMM_WORLD.rank == 0:
         law = result.interface.extraction
         print(f"work of separation {law.work * J_PER_M2:.3f} J/m², peak {law.peak_traction * GPA:.2f} GPa")
-        print(f"crack advance {result.crack_advance * NM:.1f} nm, energy unaccounted for {result.ledger.run_closure():.1e}")
+        print(
+            f"crack advance {result.crack_advance * NM:.1f} nm, energy unaccounted for {result.ledger.run_closure():.1e}"
+        )
 
 
 if __name__ == "__main__":

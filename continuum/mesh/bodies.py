@@ -71,7 +71,7 @@ def split_bodies(
     bodies: Sequence[str],
     interfaces: Mapping[str, tuple[str, str]] | None = None,
     groups: Mapping[str, Predicate | Integers] | None = None,
-    cracked: Mapping[str, Predicate] | None = None,
+    cracked: Mapping[str, Predicate] | Predicate | None = None,
 ) -> BodyMesh:
     """Double the nodes of a conforming mesh where bodies meet, and distribute it.
 
@@ -85,16 +85,23 @@ def split_bodies(
         cell: triangle, quadrilateral, tetrahedron or hexahedron.
         body_of_cell: (m,) index into `bodies`.
         bodies: names.
-        interfaces: name -> (first, second) body; every pair of bodies that touches needs one.
+        interfaces: name -> (first, second) body; every pair of bodies that touches needs one. None: every such pair has one,
+            called "first-second" in the order of `bodies` ("interface" where there is only one).
         groups: name -> exterior facets: a predicate on their midpoints (n, dim), or their corners (f, kf).
-        cracked: interface's name -> predicate on midpoints: facets that are broken from the start.
+        cracked: predicate on midpoints of facets that are broken from the start, one for all interfaces or by name.
 
     Raises:
         MeshError: where an argument does not fit, an interface or group is empty, or bodies touch without an interface.
     """
-    interfaces, groups, cracked = interfaces or {}, groups or {}, cracked or {}
-    _check(points, cells, cell, body_of_cell, bodies, interfaces, cracked)
+    groups = groups or {}
+    _check(points, cells, cell, body_of_cell, bodies, interfaces or {})
     facets, owner, other = _facets(cells, cell)
+    if interfaces is None:
+        interfaces = _touching(body_of_cell, bodies, owner, other)
+    rules = dict.fromkeys(interfaces, cracked) if callable(cracked) else dict(cracked or {})
+    for name in rules:
+        if name not in interfaces:
+            raise MeshError(f"initial crack on {name!r}: expected one of the interfaces {list(interfaces)}")
     keys, split = np.unique(body_of_cell[:, None] * len(points) + cells, return_inverse=True)
     split = split.reshape(cells.shape)
     places = points[keys % len(points)]
@@ -122,8 +129,8 @@ def split_bodies(
         cell_1 = np.concatenate([owner[here[0]], other[here[1]]])
         cell_2 = np.concatenate([other[here[0]], owner[here[1]]])
         broken = np.zeros(len(found), dtype=bool)
-        if name in cracked:
-            broken = np.asarray(cracked[name](points[facets[found]].mean(axis=1)), dtype=bool)
+        if name in rules:
+            broken = np.asarray(rules[name](points[facets[found]].mean(axis=1)), dtype=bool)
         sides[name] = (corners(cell_1, facets[found]), corners(cell_2, facets[found]), broken)
     if (between & ~tied).any():
         f = np.flatnonzero(between & ~tied)[0]
@@ -137,6 +144,16 @@ def split_bodies(
     return _distribute(comm, places, split, cell, body_of_cell, bodies, interfaces, sides, chosen)
 
 
+def _touching(
+    body_of_cell: Integers, bodies: Sequence[str], owner: Integers, other: Integers
+) -> dict[str, tuple[str, str]]:
+    """An interface for every pair of bodies that shares a facet."""
+    shared = other >= 0
+    pairs = np.sort(np.column_stack([body_of_cell[owner[shared]], body_of_cell[other[shared]]]), axis=1)
+    found = [(bodies[a], bodies[b]) for a, b in np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)]
+    return {"interface": found[0]} if len(found) == 1 else {f"{a}-{b}": (a, b) for a, b in found}
+
+
 def _check(
     points: Array,
     cells: Integers,
@@ -144,7 +161,6 @@ def _check(
     body_of_cell: Integers,
     bodies: Sequence[str],
     interfaces: Mapping[str, tuple[str, str]],
-    cracked: Mapping[str, Predicate],
 ) -> None:
     if cell not in CELLS:
         raise MeshError(f"cell = {cell!r}: expected one of {', '.join(CELLS)}")
@@ -161,9 +177,6 @@ def _check(
     for name, pair in interfaces.items():
         if len(pair) != 2 or pair[0] == pair[1] or not set(pair) <= set(bodies):
             raise MeshError(f"interface {name!r} between {list(pair)}: expected two different bodies of {list(bodies)}")
-    for name in cracked:
-        if name not in interfaces:
-            raise MeshError(f"initial crack on {name!r}: expected one of the interfaces {list(interfaces)}")
 
 
 def _facets(cells: Integers, cell: str) -> tuple[Integers, Integers, Integers]:

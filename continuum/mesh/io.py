@@ -25,7 +25,7 @@ def read_mesh(
     *,
     bodies: Mapping[str, str | int | Sequence[str | int]] | Sequence[str],
     interfaces: Mapping[str, tuple[str, str]] | None = None,
-    cracked: Mapping[str, Predicate] | None = None,
+    cracked: Mapping[str, Predicate] | Predicate | None = None,
     length_unit: float = 1.0,
     tags: str = "gmsh:physical",
 ) -> BodyMesh:
@@ -37,8 +37,8 @@ def read_mesh(
         path: file; rank 0 reads it.
         comm: communicator.
         bodies: body -> physical group(s) of cells, by name or number; a list of names where both are called the same.
-        interfaces: name -> (first, second) body.
-        cracked: interface's name -> predicate on midpoints (Å) of facets that are broken from the start.
+        interfaces: name -> (first, second) body; None: wherever two bodies touch, see `split_bodies`.
+        cracked: predicate on midpoints (Å) of facets that are broken from the start, one for all interfaces or by name.
         length_unit: Å for one unit of the file (10 for a file in nm).
         tags: cell data that holds the group's number.
 

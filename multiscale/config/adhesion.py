@@ -97,7 +97,7 @@ class MeshModel(CaseModel):
     """elements within one cohesive zone length along the expected path"""
     cell: Literal["triangle", "quadrilateral", "tetrahedron", "hexahedron"] = "triangle"
     """cell type of a built-in mesh"""
-    growth: float = Field(default=1.3, gt=1.0, le=3.0)
+    growth: float = Field(default=1.5, gt=1.0, le=3.0)
     """ratio of neighbouring cell sizes away from the path"""
 
 
@@ -134,7 +134,7 @@ class OutputModel(CaseModel):
 class SolverModel(CaseModel):
     """Newton's method."""
 
-    rtol: float = Field(default=1e-10, ge=1e-14, le=1e-2)
+    rtol: float = Field(default=1e-9, ge=1e-14, le=1e-2)
     """relative residual at which a step has converged"""
     max_iterations: int = Field(default=40, ge=1)
     """iterations before a step is cut back"""

@@ -59,7 +59,7 @@ class SupportModel(CaseModel):
 
 
 class ImportedSpecimen(CaseModel):
-    """Bodies, interface and supports from a mesh file (gmsh or any format that meshio reads)."""
+    """Bodies and supports from a mesh file (gmsh or any format that meshio reads); interfaces lie where bodies touch."""
 
     shape: Literal["imported"]
     file: Path = Field(examples=["joint.msh"])
@@ -68,8 +68,6 @@ class ImportedSpecimen(CaseModel):
     """what one unit of length in the file is"""
     bodies: tuple[str, ...] = Field(min_length=2, examples=[["upper", "lower"]])
     """names of the groups of cells that are bodies"""
-    interface: str | None = None
-    """name of the group of facets of the interface; by default where the bodies touch"""
     supports: tuple[SupportModel, ...] = Field(
         min_length=1, examples=[[{"group": "grip", "component": "y", "factor": 1}]]
     )

@@ -47,7 +47,7 @@ mesh:
   degree: 2
   elements_in_zone: 4           # elements within one cohesive zone along the expected path
   # cell: triangle
-  # growth: 1.3                 # ratio of neighbouring cell sizes away from the path
+  # growth: 1.5                 # ratio of neighbouring cell sizes away from the path
 
 loading:
   opening: {to: 60 nm, steps: 60}
@@ -58,7 +58,7 @@ verification:
 output:
   fields_every: 10              # fields for ParaView every so many steps
 
-# solver: {rtol: 1.0e-10, max_iterations: 40, max_cutbacks: 6}
+# solver: {rtol: 1.0e-9, max_iterations: 40, max_cutbacks: 6}
 """
 
 TEMPLATES = {"adhesion": ADHESION}

@@ -189,17 +189,19 @@ def separation_curve(case: AdhesionCase, potential: Potential, crystal: Crystal,
     if case.decohesion.mode == "rigid":
         return rigid_separation(potential, crystal, **options)
     stack = stack_separation(potential, crystal, **options)
-    gap = reduce_to_gap(stack, crystal_elasticity(potential, crystal, plane=plane, comm=comm), spacing=stack.spacing)
+    opening, energy, traction = reduce_to_gap(
+        stack, crystal_elasticity(potential, crystal, plane=plane, comm=comm), spacing=stack.spacing
+    )
     return SeparationCurve(
-        opening=gap.opening,
-        energy=gap.energy,
-        traction=gap.traction,
+        opening=opening,
+        energy=energy,
+        traction=traction,
         mode="relaxed",
         n_planes=stack.n_planes,
         area=stack.area,
         spacing=stack.spacing,
         length=stack.spacing,
-        work_of_separation=float(gap.energy[-1]),
+        work_of_separation=float(energy[-1]),
         plane=stack.plane,
         potential=stack.potential,
         noise=0.0,

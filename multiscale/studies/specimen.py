@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
+import numpy as np
 from mpi4py import MPI
+from numpy.typing import NDArray
 
 from continuum.beams import DoubleCantileverEstimate, cohesive_zone_length
 from continuum.laws import BilinearLaw, CohesiveLaw, ExponentialLaw, UberLaw
@@ -141,12 +144,16 @@ def build_bodies(case: AdhesionCase, plan: MeshPlan, comm: MPI.Comm) -> tuple[Bo
                 specimen.file,
                 comm,
                 bodies=specimen.bodies,
-                interface=specimen.interface,
                 length_unit=specimen.length_unit,
-                cracked_to=specimen.initial_crack,
+                cracked=None if specimen.initial_crack is None else partial(_left_of, specimen.initial_crack),
             )
             supports = [Displacement(group=s.group, component=s.component, factor=s.factor) for s in specimen.supports]
     return bodies, supports
+
+
+def _left_of(crack: float, midpoints: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Facets of the initial crack: those with x below its tip."""
+    return midpoints[:, 0] < crack
 
 
 def build_solid(case: AdhesionCase, material: LinearElastic, law: CohesiveLaw, plan: MeshPlan, comm: MPI.Comm) -> Solid:

@@ -114,7 +114,8 @@ def test_mistakes_in_files_are_named(tmp_path):
     with pytest.raises(MeshError, match=r"'belo'.*expected one of"):
         read_mesh(path, COMM, bodies=["belo"])
     with pytest.raises(MeshError, match="touch but no interface"):
-        read_mesh(path, COMM, bodies=["below", "above"])
+        read_mesh(path, COMM, bodies=["below", "above"], interfaces={})
+    assert list(read_mesh(path, COMM, bodies=["below", "above"]).interfaces) == ["interface"]
     with pytest.raises(MeshError, match=r"length_unit = 0"):
         read_mesh(path, COMM, bodies=["below"], length_unit=0)
     (tmp_path / "bad.msh").write_bytes(b"\x00\x01 no mesh")
