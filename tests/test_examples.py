@@ -14,7 +14,12 @@ from examples import adhesion_driver
 ROOT = Path(__file__).parents[1]
 # SevenNet-0's own interface, as in the examples, on a beam a tenth as long.
 SMALL = {
-    "specimen": {"shape": "double cantilever beam", "length": "150 nm", "arm_height": "20 nm", "initial_crack": "60 nm"},
+    "specimen": {
+        "shape": "double cantilever beam",
+        "length": "150 nm",
+        "arm_height": "20 nm",
+        "initial_crack": "60 nm",
+    },
     "loading": {"opening": {"to": "24 nm", "steps": 12}},
     "verification": {"stacks": []},
 }
@@ -53,7 +58,15 @@ def test_the_case_file(tmp_path):
 @pytest.mark.slow
 def test_the_main_job_debonds(tmp_path):
     """The example as shipped: the crack runs at least 100 nm and the ledger closes to 1e-3."""
-    command = [sys.executable, "-m", "multiscale", "run", str(ROOT / "examples" / "adhesion.yaml"), "-o", str(tmp_path / "run")]
+    command = [
+        sys.executable,
+        "-m",
+        "multiscale",
+        "run",
+        str(ROOT / "examples" / "adhesion.yaml"),
+        "-o",
+        str(tmp_path / "run"),
+    ]
     subprocess.run(command, check=True, timeout=280, capture_output=True)
     assert value(tmp_path / "run", "crack advance") >= 100.0
     assert value(tmp_path / "run", "closure of the run") <= 1e-3

@@ -93,11 +93,11 @@ class MeshModel(CaseModel):
 
     degree: Literal[1, 2] = 2
     """polynomial degree of the displacement"""
-    elements_in_zone: int = Field(default=4, ge=1)
+    elements_in_zone: int = Field(default=8, ge=1)
     """elements within one cohesive zone length along the expected path"""
     cell: Literal["triangle", "quadrilateral", "tetrahedron", "hexahedron"] = "triangle"
     """cell type of a built-in mesh"""
-    growth: float = Field(default=1.5, gt=1.0, le=3.0)
+    growth: float = Field(default=1.8, gt=1.0, le=3.0)
     """ratio of neighbouring cell sizes away from the path"""
 
 

@@ -45,9 +45,9 @@ specimen:
 
 mesh:
   degree: 2
-  elements_in_zone: 4           # elements within one cohesive zone along the expected path
+  elements_in_zone: 8           # elements within one cohesive zone along the expected path
   # cell: triangle
-  # growth: 1.5                 # ratio of neighbouring cell sizes away from the path
+  # growth: 1.8                 # ratio of neighbouring cell sizes away from the path
 
 loading:
   opening: {to: 60 nm, steps: 60}
