@@ -138,6 +138,8 @@ def extract_law(
     moved |= lowered
     stiffness = np.divide(slope, folding, out=np.full_like(slope, cap), where=np.abs(folding) > 1e-12)
     stiffness = np.clip(np.where(moved, np.gradient(traction, monotone), stiffness), -cap, cap)
+    # A law starts upward: where the fit's first slope is noise, the first piece's own slope stands in.
+    stiffness[0] = np.clip(stiffness[0], traction[1] / monotone[1], cap)
     stiffness[-1] = 0.0
     # Rounding apart, ψ is what it was wherever the curve was left alone; elsewhere it follows from the new one.
     width = np.diff(monotone)

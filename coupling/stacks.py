@@ -20,6 +20,8 @@ from coupling.elasticity import UniaxialElasticity
 from coupling.errors import InvalidCurveError
 
 Array = NDArray[np.float64]
+# Openings of one gap that follow each other by less (Å) are one place.
+LEAST_GAIN = 1e-3
 
 
 class LawTable(Protocol):
@@ -121,19 +123,21 @@ def reduce_to_gap(stack: StackCurve, elasticity: UniaxialElasticity, *, spacing:
         Opening Δ (Å), energy φ (eV/Å²) and traction T (eV/Å³) of the gap, each (n,).
 
     Raises:
-        InvalidCurveError: the opening that remains does not ascend: with this elasticity the stack's nonlinearity outweighs one
-            gap's opening. Use the potential's own uniaxial response, or fewer planes.
+        InvalidCurveError: the opening that remains ascends at fewer than two thirds of the points: this elasticity misses the
+            stack's nonlinearity by more than one gap's opening.
     """
     length = (stack.n_planes - 1) * spacing
     traction = np.asarray(stack.traction, float)
     opening = np.asarray(stack.elongation, float) - length * elasticity.strain(traction)
-    if np.any(np.diff(opening) <= 0):
+    # Past the peak the gap may gain less than its neighbours lose; those few points go, the rest defines the curve.
+    kept = opening > np.maximum.accumulate(np.concatenate([[-np.inf], opening[:-1]])) + LEAST_GAIN
+    if np.sum(kept) < 2 * len(opening) / 3:
         raise InvalidCurveError(
             f"with the elasticity given, the opening taken from the stack of {stack.n_planes} planes folds back: "
             "use the potential's own uniaxial response (CauchyBornUniaxial), or fewer planes"
         )
     energy = np.asarray(stack.energy, float) - length * elasticity.energy_density(traction)
-    return opening - opening[0], energy - energy[0], traction
+    return (opening - opening[0])[kept], (energy - energy[0])[kept], traction[kept]
 
 
 def predict_stack(law: LawTable, elasticity: UniaxialElasticity, *, length: float) -> StackPath:

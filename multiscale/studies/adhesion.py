@@ -218,6 +218,11 @@ def warnings_of(
             f"the cap and the envelope cut {extraction.envelope_defect:.1%} of the work of separation off the curve, returned "
             f"by stretching the opening: the interface is stiffer than a plane of its crystal up to {extraction.capped_to:.2f} Å"
         )
+    if extraction.fit.energy_misfit > 0.01:
+        found.append(
+            f"the smooth curve misses the energies of the separation by up to {extraction.fit.energy_misfit:.1%} of the work of "
+            "separation: give more openings, or look for jumps in separation.csv"
+        )
     gap = extraction.fit.energy_force_gap
     if gap is not None and abs(gap) > 0.01:
         found.append(f"energies and tractions of the separation disagree by {gap:.1%} of the work of separation")
