@@ -98,6 +98,11 @@ def split_bodies(
     facets, owner, other = _facets(cells, cell)
     if interfaces is None:
         interfaces = _touching(body_of_cell, bodies, owner, other)
+        if not interfaces and len(bodies) > 1:
+            raise MeshError(
+                f"bodies {list(bodies)} share no facets: expected bodies that touch along facets with common nodes; merge "
+                "coincident nodes (gmsh: BooleanFragments or Coherence), or move the bodies together"
+            )
     rules = dict.fromkeys(interfaces, cracked) if callable(cracked) else dict(cracked or {})
     for name in rules:
         if name not in interfaces:

@@ -104,7 +104,7 @@ class MeshModel(CaseModel):
 class LoadPath(CaseModel):
     """A monotone increase of the prescribed opening."""
 
-    to: Length = Field(examples=["60 nm"])
+    to: Length = Field(examples=["80 nm"])
     """opening between the loaded ends at the end"""
     steps: int = Field(ge=1, examples=[60])
     """number of load steps"""
@@ -113,7 +113,7 @@ class LoadPath(CaseModel):
 class LoadingModel(CaseModel):
     """What is done to the specimen."""
 
-    opening: LoadPath = Field(examples=[{"to": "60 nm", "steps": 60}])
+    opening: LoadPath = Field(examples=[{"to": "80 nm", "steps": 60}])
     """the ends are moved apart"""
 
 
@@ -137,7 +137,7 @@ class SolverModel(CaseModel):
     rtol: float = Field(default=1e-9, ge=1e-14, le=1e-2)
     """relative residual at which a step has converged"""
     max_iterations: int = Field(default=40, ge=1)
-    """iterations before a step is cut back"""
+    """passes over a step before it is cut back; each may take many iterations inside the process zone"""
     max_cutbacks: int = Field(default=6, ge=0)
     """how often a step may be halved"""
 
@@ -167,7 +167,7 @@ class AdhesionCase(CaseModel):
     """the bodies"""
     mesh: MeshModel = MeshModel()
     """the finite elements"""
-    loading: LoadingModel = Field(examples=[{"opening": {"to": "60 nm", "steps": 60}}])
+    loading: LoadingModel = Field(examples=[{"opening": {"to": "80 nm", "steps": 60}}])
     """the load"""
     verification: VerificationModel = VerificationModel()
     """checks of the bridge"""

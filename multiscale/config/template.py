@@ -50,7 +50,7 @@ mesh:
   # growth: 1.8                 # ratio of neighbouring cell sizes away from the path
 
 loading:
-  opening: {to: 60 nm, steps: 60}
+  opening: {to: 80 nm, steps: 60}
 
 verification:
   stacks: [14, 20]              # check the law against atoms on stacks of so many planes; [] to leave out

@@ -233,7 +233,7 @@ def _atomistic_quantities(case: AdhesionCase, interface: InterfaceCharacter) -> 
             "what is taken out of the curve",
         ),
         (
-            "work of separation, rigid",
+            "work of separation, from file" if case.decohesion.file else f"work of separation, {curve.mode}",
             "W_sep",
             interface.extraction.work * EV_PER_A2_IN_J_PER_M2,
             "J/m²",

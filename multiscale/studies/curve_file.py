@@ -12,6 +12,9 @@ from coupling.stacks import GapCurve
 from multiscale.tables import Table, TableError, read_table
 from multiscale.units import ENERGY_PER_AREA, LENGTH, STRESS, Kind, UnitError, parse_quantity
 
+# Beyond this disagreement of energies and tractions, as a fraction of the work of separation, a unit is wrong.
+MOST_GAP = 0.2
+
 
 def read_separation(path: Path, *, length: float, plane: tuple[int, ...]) -> SeparationCurve:
     """Read opening, energy and, where there is one, traction.
@@ -38,6 +41,12 @@ def read_separation(path: Path, *, length: float, plane: tuple[int, ...]) -> Sep
         traction = np.where(opening < fit.end, fit.traction(np.minimum(opening, fit.end)), 0.0)
     else:
         traction = traction[order]
+        gap = fit_separation(GapCurve(opening=opening, energy=energy, traction=traction)).energy_force_gap or 0.0
+        if abs(gap) > MOST_GAP:
+            raise TableError(
+                f"{path}: the integral of the tractions and the energies disagree by {gap:.0%} of the work of separation. "
+                "Check the columns' units, or leave the traction column out"
+            )
     return SeparationCurve(
         opening=opening,
         energy=energy,

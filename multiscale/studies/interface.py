@@ -27,6 +27,7 @@ from atomistic.decohesion import (
     thickness_convergence,
     uniaxial_response,
 )
+from atomistic.errors import InvalidPlaneError
 from atomistic.orientation import Orientation, orient
 from atomistic.potentials import Potential, load_potential
 from continuum.materials import LinearElastic
@@ -133,6 +134,12 @@ def characterise_interface(case: AdhesionCase, *, comm: MPI.Comm, progress: Prog
             comm=comm,
         )
         orientation = orient(crystal, plane=case.interface.plane, growth=case.interface.growth)
+        if not orientation.decoupled and case.mesh.cell in ("triangle", "quadrilateral"):
+            raise InvalidPlaneError(
+                f"plane {tuple(case.interface.plane)} with growth {orientation.growth}: z, along the front, is no mirror of "
+                "the crystal, so plane strain would move matter out of the plane. Choose a plane and growth whose front is a "
+                "twofold axis, for example (1, 1, 1) growing along (1, 1, -2)"
+            )
         material = LinearElastic(orientation.stiffness)
         linear = LinearUniaxial(material.uniaxial_modulus)
     with progress.phase("separation"):
@@ -220,6 +227,8 @@ def surfaces(
     case: AdhesionCase, potential: Potential, crystal: Crystal, *, comm: MPI.Comm
 ) -> tuple[dict[int, float], float | None]:
     """Rigid work of separation by thickness of the stack, and the relaxed one where it is asked for (eV/Å²)."""
+    if case.decohesion.file is not None:
+        return {}, None
     planes = case.decohesion.planes
     options: dict[str, Any] = {"plane": case.interface.plane, "cut": case.interface.cut, "comm": comm}
     thickness = thickness_convergence(potential, crystal, n_planes=(max(planes - 4, 2), planes, planes + 4), **options)

@@ -156,6 +156,15 @@ def _left_of(crack: float, midpoints: NDArray[np.float64]) -> NDArray[np.bool_]:
     return midpoints[:, 0] < crack
 
 
+def largest_facet(solid: Solid) -> float:
+    """The longest facet ahead of the initial cracks (Å), where a mesh is coarse; of a surface, the root of its area."""
+    sizes = []
+    for part in solid.interfaces.parts:
+        measure = part.weights.sum(axis=1) / (solid.thickness if solid.dim == 2 else 1.0)
+        sizes.extend((measure ** (1.0 / (solid.dim - 1)))[~part.cracked])
+    return float(max(sizes, default=0.0))
+
+
 def build_solid(case: AdhesionCase, material: LinearElastic, law: CohesiveLaw, plan: MeshPlan, comm: MPI.Comm) -> Solid:
     """The case's specimen, ready to be loaded: the same crystal in every body, the law on every interface."""
     bodies, supports = build_bodies(case, plan, comm)
