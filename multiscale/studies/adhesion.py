@@ -122,7 +122,8 @@ def _follow_story(case: AdhesionCase, run: RunDirectory, comm: MPI.Comm, progres
     ledger = open_ledger(case)
     opening = case.loading.opening
     loads = np.linspace(0, opening.to, opening.steps + 1)[1:]
-    writer = FieldWriter(run.path / "fields", solid)
+    # Where every rank holds the whole specimen, one of them writes it.
+    writer = FieldWriter(run.path / "fields", solid) if solid.comm.size > 1 or comm.rank == 0 else None
     with progress.phase("loading", total=opening.steps) as phase:
 
         def on_step(step: Step) -> None:
@@ -131,13 +132,14 @@ def _follow_story(case: AdhesionCase, run: RunDirectory, comm: MPI.Comm, progres
             run.event("step", **files.step_event(step))
             phase.advance(1, files.step_text(step, initial_tip))
             every = case.output.fields_every
-            if len(steps) == opening.steps or (every and len(steps) % every == 0):
+            if writer and (len(steps) == opening.steps or (every and len(steps) % every == 0)):
                 writer.write(step.load)
 
         try:
             follow(solid, loads.tolist(), options=solver_options(case), on_step=on_step)
         except ConvergenceError as error:
-            writer.write(solid.load)
+            if writer:
+                writer.write(solid.load)
             run.event("no_convergence", load_angstrom=error.load, residual=error.residual)
             files.write_path(run, case, steps, ledger, beam)
             raise
@@ -253,12 +255,12 @@ def warnings_after(ledger: EnergyLedger, plan: MeshPlan) -> list[str]:
     if ledger.run_closure() > CLOSURE_BOUND:
         found.append(
             f"the energies do not close: {ledger.run_closure():.1%} of the load's work is neither stored nor dissipated. "
-            "Either the interface broke in an unstable jump, whose energy would go into motion (snap-back: a stiffer or smaller specimen), "
+            "Either the interface broke in an unstable jump, whose energy would go into motion (snap-back), "
             "or the load steps are too long"
         )
     if plan.facet > plan.zone / 3.9:
         found.append(
-            f"facets of {format_length(plan.facet)} hold less than four to the cohesive zone length of {format_length(plan.zone)}: "
+            f"facets of {format_length(plan.facet)} are fewer than four to a cohesive zone of {format_length(plan.zone)}: "
             "the crack is trapped between them. Refine the interface"
         )
     return found

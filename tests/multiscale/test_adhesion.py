@@ -11,6 +11,7 @@ import pyvista
 from mpi4py import MPI
 
 from multiscale import AdhesionCase, predict, run_adhesion
+from multiscale.studies import specimen
 from tests.mpi import run_mpi
 
 # A beam of 400 nm that comes apart: EAM aluminium, the crack runs some 20 nm.
@@ -130,11 +131,13 @@ def test_provenance_and_report(run):
     assert events.count("step") == 16
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
-def test_any_number_of_ranks_gives_the_same_curve(run, ranks, tmp_path):
+@pytest.mark.parametrize(("ranks", "distributed"), [(2, True), (3, False)])
+def test_any_number_of_ranks_gives_the_same_curve(run, ranks, distributed, tmp_path):
     script = tmp_path / "parallel.py"
     script.write_text(
         "from multiscale import AdhesionCase, run_adhesion\n"
+        "from multiscale.studies import specimen\n"
+        f"specimen.DISTRIBUTED_ABOVE = {0 if distributed else specimen.DISTRIBUTED_ABOVE}\n"
         f"run_adhesion(AdhesionCase(**{SMALL!r}), directory={str(tmp_path / 'run')!r})\n"
     )
     run_mpi(ranks, script, timeout=240)
