@@ -6,8 +6,7 @@ python examples/adhesion_driver.py          or: mpirun -n 2 python examples/adhe
 from mpi4py import MPI
 
 from multiscale import AdhesionCase, Progress, run_adhesion
-
-J_PER_M2, GPA, NM = 16.02176634, 160.2176634, 0.1
+from multiscale.units import ANGSTROM_IN_NM, EV_PER_A2_IN_J_PER_M2, EV_PER_A3_IN_GPA
 
 
 def main(directory: str = "runs/driver", **changes: object) -> None:
@@ -29,10 +28,10 @@ def main(directory: str = "runs/driver", **changes: object) -> None:
     result = run_adhesion(case, directory=directory, progress=Progress.on(MPI.COMM_WORLD), force=True)
     if MPI.COMM_WORLD.rank == 0:
         law = result.interface.extraction
-        print(f"work of separation {law.work * J_PER_M2:.3f} J/m², peak {law.peak_traction * GPA:.2f} GPa")
-        print(
-            f"crack advance {result.crack_advance * NM:.1f} nm, energy unaccounted for {result.ledger.run_closure():.1e}"
-        )
+        work, peak = law.work * EV_PER_A2_IN_J_PER_M2, law.peak_traction * EV_PER_A3_IN_GPA
+        advance, missing = result.crack_advance * ANGSTROM_IN_NM, result.ledger.run_closure()
+        print(f"work of separation {work:.3f} J/m², peak {peak:.2f} GPa")
+        print(f"crack advance {advance:.1f} nm, energy unaccounted for {missing:.1e}")
 
 
 if __name__ == "__main__":

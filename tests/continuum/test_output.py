@@ -9,7 +9,7 @@ from continuum.output import FieldWriter, gather_fields
 from continuum.solvers import follow
 from tests.mpi import run_mpi
 
-GPA = 160.21766208
+GPA = 160.2176634
 
 
 @pytest.mark.parametrize("cell", ["triangle", "quadrilateral", "tetrahedron", "hexahedron"])
