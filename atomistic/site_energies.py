@@ -1,0 +1,234 @@
+"""What drives the atoms of a zone: energies of sites, weighted and summed, with their gradient.
+
+E = Σ_i w_i V_i. With w_i = 1 − β_i each site's energy counts as far as the site is atomistic (Luskin and Ortner 2013); with
+all weights one it is the plain energy, and the gradient is minus the forces.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from ase import Atoms
+from mpi4py import MPI
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_matrix
+
+from atomistic.errors import AtomisticError, EvaluationError
+from atomistic.potentials.base import CallCounter, Potential, checked_weights
+from atomistic.potentials.eam import EAMCluster, EAMModel
+from atomistic.ranks import on_first_rank
+
+Array = NDArray[np.float64]
+
+#: Room (Å) beyond a potential's cutoff around atoms in directions that are not periodic, and the cutoff where none is stated.
+_ROOM, _UNKNOWN_CUTOFF = 4.0, 12.0
+
+
+class SiteEnergies(Protocol):
+    """A fixed set of n atoms (sites) whose energy can be asked for at any positions.
+
+    Attributes:
+        weighted: whether it takes weights; otherwise it gives the plain energy and forces only.
+        counter: the evaluations made so far.
+        name: for reports and messages.
+    """
+
+    @property
+    def weighted(self) -> bool: ...  # noqa: D102
+
+    @property
+    def counter(self) -> CallCounter: ...  # noqa: D102
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    def energy_and_gradient(self, positions: Array, weights: Array | None = None) -> tuple[float, Array]:
+        """Return E = Σ w_i V_i (eV) and dE/dy (n, c), eV/Å; all weights are one by default.
+
+        Raises:
+            WeightedEnergiesError: weights were given, and the potential gives forces only.
+        """
+        ...
+
+
+class AtomCluster:
+    """A potential bound to n atoms: free in all directions, periodic along z, or periodic in a whole cell.
+
+    Positions are (n, 3), Å. Where the potential has analytic second derivatives (the embedded-atom ones) there is also
+    `hessian(positions, weights)`, a sparse (3n, 3n) matrix; other clusters lack that attribute.
+
+    Args:
+        potential: what drives the atoms.
+        symbols: one chemical symbol for all atoms, or one for each.
+        thickness: the period along z of a plane body, Å; the body ends freely in x and y.
+        cell: (3, 3), rows are the periods of a body that is periodic in all directions, Å.
+        comm: ranks that call together. Potentials that share one evaluation among the ranks of their own communicator do
+            so; others are evaluated on the first rank, and all ranks get the same bits.
+
+    Raises:
+        AtomisticError: thickness and cell together, or one that is no period.
+        UnknownElementError: the potential does not know an element.
+    """
+
+    fixed_neighbours = False
+
+    def __init__(
+        self,
+        potential: Potential,
+        *,
+        symbols: str | Sequence[str],
+        thickness: float | None = None,
+        cell: ArrayLike | None = None,
+        comm: MPI.Comm | None = None,
+    ) -> None:
+        if thickness is not None and cell is not None:
+            raise AtomisticError("A body has either a thickness (plane, periodic along z) or a cell; got both.")
+        if thickness is not None and not (np.isfinite(thickness) and thickness > 0.0):
+            raise AtomisticError(f"The thickness must be a positive length in Å; got {thickness!r}.")
+        self.potential = potential
+        self.comm = comm
+        self.symbols = symbols
+        potential.check_elements([symbols] if isinstance(symbols, str) else symbols)
+        self._periodic = np.array([cell is not None, cell is not None, cell is not None or thickness is not None])
+        self._cell = np.diag([0.0, 0.0, thickness or 0.0]) if cell is None else np.array(cell, dtype=float)
+        if self._cell.shape != (3, 3) or (cell is not None and not abs(np.linalg.det(self._cell)) > 1e-9):
+            raise AtomisticError(f"The cell must be three independent vectors as rows, (3, 3), Å; got {cell!r}.")
+        self._atoms: Atoms | None = None
+        self._eam: EAMCluster | None = None
+
+    @property
+    def weighted(self) -> bool:
+        """Whether the potential gives weighted site energies."""
+        return self.potential.capabilities.weighted_site_energies
+
+    @property
+    def counter(self) -> CallCounter:
+        """The potential's own counter: clusters of one potential share it."""
+        return self.potential.counter
+
+    @property
+    def name(self) -> str:
+        """The potential's name."""
+        return self.potential.capabilities.name
+
+    @property
+    def precision(self) -> str:
+        """ "float32" or "float64", that of the energies."""
+        return self.potential.capabilities.precision
+
+    def energy_and_gradient(self, positions: Array, weights: Array | None = None) -> tuple[float, Array]:
+        """Return E = Σ w_i V_i (eV) and dE/dy (n, 3), eV/Å; all weights are one by default.
+
+        Raises:
+            WeightedEnergiesError: weights were given and the potential gives forces only; or weights that don't fit.
+            EvaluationError: a result is not finite.
+        """
+        y = self._checked(positions)
+        if weights is not None:
+            self.potential.site_model_or_refuse()
+            weights = checked_weights(weights, len(y))
+        if isinstance(self.potential.site_model, EAMModel):
+            energy, gradient, _ = self._evaluate_eam(self.potential.site_model, y, weights)
+            return energy, gradient
+        return self._on_ranks(lambda: self._evaluate(y, weights))
+
+    def site_energies(self, positions: Array) -> Array:
+        """Return V_i (n,), eV.
+
+        Raises:
+            WeightedEnergiesError: the potential gives forces only.
+        """
+        y = self._checked(positions)
+        model = self.potential.site_model_or_refuse()
+        if isinstance(model, EAMModel):
+            return self._evaluate_eam(model, y, None)[2]
+        return self._on_ranks(lambda: self.potential.evaluate_weighted(self._placed(y)).site_energies)
+
+    def __getattr__(self, name: str) -> object:
+        # Whether there are second derivatives is asked by hasattr: only clusters that have them may answer.
+        if name == "hessian" and isinstance(self.potential.site_model, EAMModel):
+            return self._hessian
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _hessian(self, positions: Array, weights: Array | None = None) -> csr_matrix:
+        """Return d²E/dy² as a sparse (3n, 3n) matrix, eV/Å²."""
+        y = self._checked(positions)
+        model = self.potential.site_model
+        if not isinstance(model, EAMModel):
+            raise AtomisticError(f"{self.name!r} has no analytic second derivatives.")
+        return self._bound(model, len(y)).hessian(y, weights)
+
+    def _evaluate(self, y: Array, weights: Array | None) -> tuple[float, Array]:
+        """Evaluate on this rank; energies of sites are added in double even where the model's own sum is single."""
+        atoms = self._placed(y)
+        if self.potential.site_model is not None:
+            result = self.potential.evaluate_weighted(atoms, weights)
+            return result.energy, result.gradient
+        plain = self.potential.evaluate(atoms)
+        return plain.energy, -plain.forces
+
+    def _evaluate_eam(self, model: EAMModel, y: Array, weights: Array | None) -> tuple[float, Array, Array]:
+        """Evaluate by our own embedded-atom code, counted like any other evaluation."""
+        bound = self._bound(model, len(y))
+        start = time.perf_counter()
+        result = bound.evaluate(y, weights)
+        counter = self.potential.counter
+        counter.seconds += time.perf_counter() - start
+        counter.calls += 1
+        counter.atoms += len(y)
+        if not (np.isfinite(result[0]) and np.all(np.isfinite(result[1]))):
+            raise EvaluationError(
+                f"{self.name!r} gave energies or forces that are not finite numbers: some of the {len(y)} atoms sit on "
+                "each other."
+            )
+        return result
+
+    def _bound(self, model: EAMModel, count: int) -> EAMCluster:
+        """Return the embedded-atom potential bound to this many atoms."""
+        if self._eam is None or self._eam.count != count:
+            symbols = [self.symbols] * count if isinstance(self.symbols, str) else self.symbols
+            self._eam = model.cluster(symbols, cell=self._cell, periodic=self._periodic)
+        return self._eam
+
+    def _on_ranks[Result](self, evaluate: Callable[[], Result]) -> Result:
+        """Evaluate on the first rank where ranks call together, and keep their counters equal."""
+        counter = self.potential.counter
+
+        def counted() -> tuple[Result, tuple[int, int, float]]:
+            result = evaluate()
+            return result, (counter.calls, counter.atoms, counter.seconds)
+
+        result, counts = on_first_rank(counted, potential=self.potential, comm=self.comm)
+        counter.calls, counter.atoms, counter.seconds = counts
+        return result
+
+    def _placed(self, y: Array) -> Atoms:
+        """Return the atoms at these positions, in a cell with enough room in directions that are not periodic."""
+        free = ~self._periodic
+        atoms = self._atoms
+        if atoms is None or len(atoms) != len(y):
+            symbols = [self.symbols] * len(y) if isinstance(self.symbols, str) else list(self.symbols)
+            atoms = self._atoms = Atoms(symbols, cell=self._cell, pbc=self._periodic)
+        extent = np.ptp(y, axis=0) if len(y) else np.zeros(3)
+        cutoff = self.potential.capabilities.cutoff or _UNKNOWN_CUTOFF
+        lengths = np.diag(atoms.cell.array)
+        if np.any(lengths[free] < extent[free] + cutoff + 0.5):
+            # Some engines take every direction as periodic: no atom may see an image across the gap.
+            cell = self._cell.copy()
+            cell[free, free] = extent[free] + cutoff + _ROOM
+            atoms.set_cell(cell)
+        atoms.positions = y
+        return atoms
+
+    def _checked(self, positions: Array) -> Array:
+        """Return the positions as finite doubles of the right shape."""
+        y = np.ascontiguousarray(positions, dtype=float)
+        count = None if isinstance(self.symbols, str) else len(self.symbols)
+        if y.ndim != 2 or y.shape[1] != 3 or (count is not None and len(y) != count):
+            raise AtomisticError(f"Expected positions of {count or 'n'} atoms, ({count or 'n'}, 3), Å; got {y.shape}.")
+        if not np.all(np.isfinite(y)):
+            raise EvaluationError(f"Atom {int(np.flatnonzero(~np.isfinite(y).all(axis=1))[0])} has no finite position.")
+        return y
