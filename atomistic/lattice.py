@@ -245,6 +245,12 @@ class SiteTable:
             found[inside] = np.where(self._keys[places] == keys, self._order[places], -1)
         return found
 
+    def pairs(self, offset: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the numbers i of the sites whose neighbour at a lattice vector is in the set, and that neighbour's j."""
+        found = self.find(self.sites + np.asarray(offset))
+        start = np.flatnonzero(found >= 0)
+        return start, found[start]
+
 
 def plane_lattice(crystal: Crystal, orientation: Orientation, *, origin: ArrayLike | None = None) -> Lattice:
     """Return the plane lattice of an oriented crystal: x growth, y normal, one thickness period along z.

@@ -15,6 +15,7 @@ from scipy.optimize import brentq
 from scipy.sparse import bsr_matrix, csr_matrix
 
 from atomistic.errors import AtomisticError, EvaluationError
+from atomistic.lattice import SiteTable
 from atomistic.potentials.base import CallCounter, checked_weights
 from atomistic.radial import Jet, RadialCauchyBorn, RadialFunctions, half_list, lattice_vectors_within
 
@@ -174,7 +175,7 @@ class LatticeCluster:
         ):
             raise AtomisticError("The neighbours must hold each lattice vector once and its opposite too.")
         self.count = len(sites)
-        find = _Finder(sites)
+        find = SiteTable(sites)
         self._half = half
         # For one lattice vector each site is the start of one bond at most and the end of one at most: sums over bonds
         # need no care for indices that occur twice.
@@ -286,35 +287,10 @@ class LatticeCluster:
         return y, None if weights is None else checked_weights(weights, self.count)
 
 
-class _Finder:
-    """Finds sites by their lattice indices: a dense table where the sites fill their box, else a sorted list."""
-
-    def __init__(self, sites: NDArray[np.int64]) -> None:
-        self.sites = np.ascontiguousarray(sites, dtype=np.int64)
-        self.lower = self.sites.min(axis=0, initial=0)
-        self.shape = self.sites.max(axis=0, initial=0) - self.lower + 1
-        self.strides = np.concatenate([np.cumprod(self.shape[:0:-1])[::-1], [1]])
-        keys = (self.sites - self.lower) @ self.strides
-        self.order = np.argsort(keys, kind="stable")
-        self.keys = keys[self.order]
-        if np.any(self.keys[1:] == self.keys[:-1]):
-            twice = self.order[np.flatnonzero(self.keys[1:] == self.keys[:-1])[0]]
-            raise AtomisticError(f"Each site may be given once; {tuple(map(int, self.sites[twice]))} is there twice.")
-
-    def pairs(self, offset: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the sites i whose neighbour at `offset` is present, and that neighbour j."""
-        moved = self.sites + offset - self.lower
-        inside = np.flatnonzero(np.all((moved >= 0) & (moved < self.shape), axis=1))
-        wanted = moved[inside] @ self.strides
-        place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        present = self.keys[place] == wanted if len(self.keys) else np.zeros(len(wanted), dtype=bool)
-        return inside[present], self.order[place[present]]
-
-
 class _Pattern:
     """Where the blocks of a Hessian are: second neighbours are linked through the densities of common ones."""
 
-    def __init__(self, find: _Finder, half: NDArray[np.int64]) -> None:
+    def __init__(self, find: SiteTable, half: NDArray[np.int64]) -> None:
         zero = np.zeros((1, half.shape[1]), dtype=np.int64)
         star = np.concatenate([zero, half, -half])
         offsets = np.unique((star[:, None, :] - star[None, :, :]).reshape(-1, half.shape[1]), axis=0)

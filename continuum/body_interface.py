@@ -119,9 +119,16 @@ class BodyInterface:
         traction = self._areas(facet_weights)[:, None] * self.respond(u, history).traction
         return self._outer @ traction[:, np.argsort(self._order)]
 
-    def stiffness(self, u: Array, history: Array | None = None, facet_weights: Array | None = None) -> sp.csr_matrix:
-        """Second derivative, (n·c, n·c) eV/Å²: jumpᵀ(w D)jump, node by node."""
-        tangent = self._areas(facet_weights)[:, None, None] * self.respond(u, history).tangent
+    def stiffness(
+        self, u: Array, history: Array | None = None, facet_weights: Array | None = None, *, secant: bool = False
+    ) -> sp.csr_matrix:
+        """Second derivative, (n·c, n·c) eV/Å²: jumpᵀ(w D)jump, node by node.
+
+        With `secant` D is the law's secant, which is positive where the law softens too.
+        """
+        answer = self.respond(u, history)
+        local = answer.secant[:, :, None] * np.eye(self.components) if secant else answer.tangent
+        tangent = self._areas(facet_weights)[:, None, None] * local
         back = np.argsort(self._order)
         tangent = np.ascontiguousarray(tangent[:, back][:, :, back])
         c = self.components

@@ -83,6 +83,8 @@ class Factor:
             # Report pivots that vanish but for rounding; MUMPS alone stops at exact zeros only, and LDLᵀ hardly meets one.
             factor.setMumpsIcntl(24, 1)
             factor.setMumpsCntl(3, _NULL_PIVOT)
+            # Pivoting of saddle points asks for far more room than the analysis foresees.
+            factor.setMumpsIcntl(14, 50 if self.symmetric else 200)
             self._ksp.setUp()
         except PETSc.Error as error:
             raise FactorError(f"MUMPS could not factorise {inner.shape[0]} unknowns: {error}") from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from coupling.handshake.arlequin import Arlequin
 from coupling.handshake.methods import Method
 
 Array = NDArray[np.float64]
@@ -14,10 +15,18 @@ Array = NDArray[np.float64]
 
 def homogeneous(method: Method, deformation: ArrayLike) -> Array:
     """Unknowns (rows, c) under the homogeneous deformation F (c, c): u = (F − F₀)X."""
-    model = method.model
-    beyond = np.asarray(deformation, dtype=float) - model.far_field
-    u = model.body.nodes @ beyond[:, : model.body.nodes.shape[1]].T
-    return np.concatenate([u] * (method.shape[0] // model.shape[0]))
+    if isinstance(method, Arlequin):
+        return method.homogeneous(deformation)
+    beyond = np.asarray(deformation, dtype=float) - method.model.far_field
+    places = _places(method)
+    return places @ beyond[:, : places.shape[1]].T
+
+
+def _places(method: Method) -> Array:
+    """(rows, m) undeformed places of the rows that are displacements: all, or all but the multipliers at the end."""
+    if isinstance(method, Arlequin):
+        return method.model.row_places
+    return np.concatenate([method.model.body.nodes] * (method.shape[0] // method.model.shape[0]))
 
 
 def ghost_force(method: Method, deformation: ArrayLike) -> float:
@@ -67,7 +76,7 @@ def force_check(method: Method, u: Array, *, step: float = 1e-4, seed: int = 1) 
 
 def total_force(method: Method, u: Array) -> float:
     """|Σ r| over all rows, supports included (eV/Å): zero where the energy does not feel a translation."""
-    return float(np.linalg.norm(method.evaluate(u).residual.sum(axis=0)))
+    return float(np.linalg.norm(method.evaluate(u).residual[: len(_places(method))].sum(axis=0)))
 
 
 def total_torque(method: Method, u: Array) -> float:
@@ -75,10 +84,10 @@ def total_torque(method: Method, u: Array) -> float:
 
     In plane bodies the component along the thickness; others would turn the period itself.
     """
-    model, residual = method.model, method.evaluate(u).residual
-    m = model.body.nodes.shape[1]
-    places = model.body.nodes @ model.far_field[:, :m].T
-    y = np.concatenate([places] * (method.shape[0] // model.shape[0])) + u
+    places = _places(method)
+    rows, m = places.shape
+    residual = method.evaluate(u).residual[:rows]
+    y = places @ method.model.far_field[:, :m].T + u[:rows]
     if m == 2:
         return float(abs(np.sum(y[:, 0] * residual[:, 1] - y[:, 1] * residual[:, 0])))
     return float(np.linalg.norm(np.cross(y, residual).sum(axis=0)))

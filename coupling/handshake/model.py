@@ -197,11 +197,15 @@ class CoupledModel:
         """Stiffness of the undeformed elements, all of them whole but those of missing atoms."""
         return self.body.stiffness(np.zeros(self.shape), self.whole_cells)
 
-    def elastic_stiffness(self, u: Array) -> sp.csr_matrix:
-        """Stiffness with elements, and the law at u, in place of atoms: what preconditions both sides, (nodes·c, nodes·c)."""
+    def elastic_stiffness(self, u: Array, *, secant: bool = False) -> sp.csr_matrix:
+        """Stiffness with elements, and the law at u, in place of atoms: what preconditions both sides, (nodes·c, nodes·c).
+
+        With `secant` the law's secant stands for its tangent, so that the matrix is positive definite.
+        """
         if self.body.interface is None:
             return self._bulk_at_rest
-        return (self._bulk_at_rest + self.body.interface.stiffness(u, self.history, self.whole_facets)).tocsr()
+        law = self.body.interface.stiffness(u, self.history, self.whole_facets, secant=secant)
+        return (self._bulk_at_rest + law).tocsr()
 
     def atomistic_stiffness(self, u: Array, weights: Array | None) -> sp.csr_matrix | None:
         """Second derivatives of Σ w_i V_i by the atoms' places, where the potential gives them."""

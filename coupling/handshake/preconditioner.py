@@ -39,10 +39,11 @@ class Whole:
     Args:
         model: of the method.
         u: (nodes, c), where the interface's stiffness is taken.
+        secant: the law's secant in place of its tangent, so that every step goes down.
     """
 
-    def __init__(self, model: CoupledModel, u: Array) -> None:
-        self._factor = Factor(model.elastic_stiffness(u), model.moving, symmetric=True)
+    def __init__(self, model: CoupledModel, u: Array, *, secant: bool = False) -> None:
+        self._factor = Factor(model.elastic_stiffness(u, secant=secant), model.moving, symmetric=True)
         scale = np.ones(len(model.body.nodes))
         scale[model.line] = 1.0 / np.maximum(model.partition.node_beta[model.line], _LEAST_SHARE)
         self._scale = scale[:, None]
@@ -58,19 +59,22 @@ class Shared:
     Args:
         model: of the method.
         u: (nodes, c), where the interface's stiffness is taken.
+        secant: the law's secant in place of its tangent, so that every step goes down.
     """
 
-    def __init__(self, model: CoupledModel, u: Array) -> None:
+    def __init__(self, model: CoupledModel, u: Array, *, secant: bool = False) -> None:
         partition, body, c = model.partition, model.body, model.components
         assert body.interface is not None
         self._line, self._count, n = model.line, len(model.line), len(body.nodes)
         rest = np.zeros(model.shape)
         elements = body.stiffness(rest, partition.cell_weights) + body.interface.stiffness(
-            u, model.history, partition.facet_weights
+            u, model.history, partition.facet_weights, secant=secant
         )
         atoms = body.stiffness(
             rest, np.maximum(model.whole_cells - partition.cell_weights, 0.0)
-        ) + body.interface.stiffness(u, model.history, np.maximum(model.whole_facets - partition.facet_weights, 0.0))
+        ) + body.interface.stiffness(
+            u, model.history, np.maximum(model.whole_facets - partition.facet_weights, 0.0), secant=secant
+        )
         place = np.arange(n)
         place[self._line] = n + np.arange(self._count)
         double = sp.csr_matrix((np.ones(n), (np.arange(n), place)), shape=(n, n + self._count))

@@ -140,7 +140,7 @@ def test_homogeneous_crystal_has_no_forces_inside():
 
 
 MISTAKES = [
-    (lambda toy: toy.cluster([[0, 0], [0, 0]]), AtomisticError, "(0, 0) is there twice"),
+    (lambda toy: toy.cluster([[0, 0], [0, 0]]), AtomisticError, "[0, 0] is there twice"),
     (lambda toy: toy.cluster([[0.0, 1.0]]), AtomisticError, "are integers"),
     (lambda toy: toy.cluster([[0, 1, 2]]), AtomisticError, "Expected lattice indices (n, m)"),
     (lambda toy: toy.cluster([[0, 1]], neighbours=[[1, 0]]), AtomisticError, "its opposite too"),
