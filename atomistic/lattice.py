@@ -17,6 +17,8 @@ from atomistic.orientation import Orientation, lowest_indices
 
 #: Lengths that differ by this part of a lattice vector are the same.
 _SAME = 1e-9
+#: Primitive vectors of fcc at 90° and 120° from those at 60°; those of bcc enclose 109° as they are.
+_OBTUSE_FCC = np.array([[0, 0, -1], [0, 1, 0], [-1, 0, 1]])
 #: Largest index of a row of sites along x.
 _ROW_INDEX = 60
 #: Places in the box around a set of sites for each of its sites, up to which all of them are listed.
@@ -293,11 +295,16 @@ def plane_lattice(crystal: Crystal, orientation: Orientation, *, origin: ArrayLi
 def bulk_lattice(crystal: Crystal, *, origin: ArrayLike | None = None) -> Lattice:
     """Return the lattice of a crystal that fills space, in its cubic axes.
 
+    With −(a + b + c), no two of its primitive vectors enclose less than 90°: tetrahedra along a + b + c are then the best-shaped
+    ones of the lattice (Selling 1874).
+
     Raises:
         LatticeError: a crystal with several atoms in its primitive cell.
     """
     _check_bravais(crystal)
     vectors = np.array(crystal.atoms.cell.array)
+    if crystal.structure == "fcc":
+        vectors = _OBTUSE_FCC @ vectors
     if np.linalg.det(vectors) < 0.0:
         vectors = vectors[[1, 0, 2]]
     return Lattice(

@@ -36,19 +36,21 @@ class Specimen:
         build: (centre of the zone, width of the blend) -> CoupledModel of the perfect crystal.
         rest: (c, c) the deformation that leaves the crystal without stress.
         width: of the blend, Å.
+        unmatched: (far field) -> UnmatchedModel of the perfect crystal, elements 1.5 lattice spacings large, off the lattice.
     """
 
     name: str
     build: Callable
     rest: np.ndarray
     width: float
+    unmatched: Callable | None = None
 
 
 def flat() -> Specimen:
     """The triangular lattice with fixed neighbours and the toy embedded-atom potential."""
     from atomistic.lattice import triangular_lattice
     from atomistic.lattice_potentials import ToyEAM
-    from coupling.handshake import couple
+    from coupling.handshake import couple, couple_arlequin
     from coupling.zones import Disc
 
     toy, lattice = ToyEAM(), triangular_lattice()
@@ -67,7 +69,21 @@ def flat() -> Specimen:
             far_field=far,
         )
 
-    return Specimen(name="flat", build=build, rest=rest, width=5.0)
+    def unmatched(far=rest):
+        return couple_arlequin(
+            lattice=lattice,
+            make_atoms=toy.cluster,
+            material=toy.cauchy_born(),
+            zone=Disc(center=(0.0, 0.0), radius=4.0),
+            domain=corners,
+            width=5.0,
+            pad=2.0,
+            spacing=1.5,
+            offset=(0.3, 0.2),
+            far_field=far,
+        )
+
+    return Specimen(name="flat", build=build, rest=rest, width=5.0, unmatched=unmatched)
 
 
 def plane() -> Specimen:
@@ -78,7 +94,7 @@ def plane() -> Specimen:
     from atomistic.orientation import orient
     from atomistic.potentials import load_potential
     from atomistic.site_energies import AtomCluster
-    from coupling.handshake import couple
+    from coupling.handshake import couple, couple_arlequin
     from coupling.zones import Disc
 
     potential = load_potential("eam-al")
@@ -99,7 +115,22 @@ def plane() -> Specimen:
             far_field=far,
         )
 
-    return Specimen(name="plane", build=build, rest=np.eye(3), width=WIDTH)
+    def unmatched(far=None):
+        return couple_arlequin(
+            lattice=lattice,
+            make_atoms=lambda sites: AtomCluster(potential, symbols="Al", thickness=lattice.thickness),
+            material=material,
+            zone=Disc(center=(0.0, 0.0), radius=11.0),
+            domain=[(-60, -60), (60, -60), (60, 60), (-60, 60)],
+            width=WIDTH,
+            pad=PAD,
+            spacing=1.5 * float(np.linalg.norm(lattice.basis, axis=1).min()),
+            offset=(0.7, 0.4),
+            interaction=potential.capabilities.cutoff,
+            far_field=far,
+        )
+
+    return Specimen(name="plane", build=build, rest=np.eye(3), width=WIDTH, unmatched=unmatched)
 
 
 def solid() -> Specimen:
@@ -175,6 +206,71 @@ def gates_of(specimen: Specimen, *, quick: bool = False) -> dict[str, float]:
         worst = max(worst, checks.energy_defect(make_method("bqce", model), deformation))
     found["energy_defect"] = worst
     return {f"{specimen.name}_{key}": value for key, value in found.items()}
+
+
+def arlequin_gates(specimen: Specimen) -> dict[str, float]:
+    """The gates of Arlequin, plain and corrected, on a mesh that does not match the lattice."""
+    import scipy.sparse as sp
+
+    from coupling.handshake import checks, make_method
+
+    assert specimen.unmatched is not None
+    stretch = np.eye(len(specimen.rest))
+    stretch[1, 1] = 1.01
+    far = stretch @ specimen.rest
+    model = specimen.unmatched(far)
+    found = {"arlequin_audit": model.partition.audit.relative_error}
+    for name, label in (("arlequin", "arlequin"), ("arlequin-corrected", "corrected_arlequin")):
+        method = make_method(name, model)
+        u = 0.01 * np.random.default_rng(7).standard_normal(method.shape)
+        found[f"{label}_ghost_force_at_far_field"] = checks.ghost_force(method, far)
+        found[f"{label}_ghost_force_1_percent_off"] = checks.ghost_force(method, stretch @ far)
+        # A shorter step would measure rounding: the constraint's own forces are small.
+        found[f"{label}_force_from_energy"] = checks.force_check(method, u, step=1e-3).relative
+        found[f"{label}_total_force"] = checks.total_force(method, u)
+        # Rotations of what fulfils the constraint fulfil it; of nothing else.
+        tie, rows = method.constraint, model.shape[0]
+        u[:rows] -= tie.T @ sp.linalg.spsolve((tie @ tie.T).tocsc(), tie @ u[:rows])
+        found[f"{label}_total_torque"] = checks.total_torque(method, u)
+    found["arlequin_energy_defect"] = checks.energy_defect(make_method("arlequin", model), stretch @ far)
+    return {f"{specimen.name}_{key}": value for key, value in found.items()}
+
+
+def sevennet_noise() -> dict[str, float]:
+    """Ghost force of blended forces with SevenNet-0 under 1% of strain: the pad's cut-off part, then float32 noise."""
+    import torch
+
+    from atomistic.cauchy_born import LinearCauchyBorn
+    from atomistic.crystal import relax_crystal
+    from atomistic.lattice import plane_lattice
+    from atomistic.orientation import orient
+    from atomistic.potentials import load_potential
+    from atomistic.site_energies import AtomCluster
+    from coupling.handshake import checks, couple, make_method
+    from coupling.zones import Disc
+
+    torch.set_num_threads(1)
+    potential = load_potential("sevennet-0")
+    crystal = relax_crystal(potential, symbols="Al", structure="fcc")
+    orientation = orient(crystal, plane=(1, 1, 1))
+    lattice = plane_lattice(crystal, orientation)
+    found = {}
+    for pad in (6.0, 10.0, 15.0, 20.0):
+        model = couple(
+            lattice=lattice,
+            make_atoms=lambda sites: AtomCluster(potential, symbols="Al", thickness=lattice.thickness),
+            # Homogeneous stress does not matter to this gate: any material would do.
+            material=LinearCauchyBorn(orientation.stiffness),
+            zone=Disc(center=(0.0, 0.0), radius=3.0),
+            domain=[(-60, -60), (60, -60), (60, 60), (-60, 60)],
+            width=5.0,
+            pad=pad,
+            interaction=5.0,
+        )
+        found[f"sevennet_bqcf_ghost_force_pad_{pad:.0f}"] = checks.ghost_force(
+            make_method("bqcf", model), np.diag([1.01, 1.0, 1.0])
+        )
+    return found
 
 
 def mutations(specimen: Specimen) -> dict[str, float]:
@@ -315,20 +411,27 @@ def bounds_of(figures: dict[str, float]) -> dict[str, tuple[str, float]]:
             "schwarz_ghost_force": ("<=", 1e-10),
             "bqcf_ghost_force": ("<=", 1e-10),
             "clamped_ghost_force": ("<=", 1e-10),
-            "qce_ghost_force": (">=", 1e-2),
             "bqce_ghost_force": (">=", 1e-3),
+            "qce_ghost_force": (">=", 1e-2),
             "bgfc_growth_ratio": ("<=", 1.5),
+            "corrected_arlequin_ghost_force_at_far_field": ("<=", 1e-10),
+            "_arlequin_ghost_force_at_far_field": ("<=", 0.1),
+            "arlequin_total_force": ("<=", 1e-10),
+            "_arlequin_total_torque": ("<=", 1e-10),
             "bqce_total_force": ("<=", 1e-10),
             "bgfc_total_force": ("<=", 1e-10),
             "_qce_total_force": ("<=", 1e-10),
             "bqce_total_torque": ("<=", 1e-10),
             "_qce_total_torque": ("<=", 1e-10),
+            "ghost_force_pad_20": ("<=", 1e-5),
             "transfer_transpose": ("<=", 1e-12),
             "ranks_difference": ("<=", 1e-8),
             "flipped_sign_ghost_force": (">=", 1e-3),
         }.items():
-            if name.endswith(ending):
+            if name.endswith(ending) and name not in bounds:
                 bounds[name] = bound
+        if name.endswith("corrected_arlequin_total_torque"):
+            del bounds[name]  # a dead load does not turn with the body: reported
         if name.startswith("mutation_dropped"):
             bounds[name] = (">=", 1e-6)
     return bounds
@@ -340,7 +443,9 @@ def main() -> int:
     for make in (flat, plane, solid):
         specimen = make()
         figures |= gates_of(specimen) | bgfc_growth(specimen)
-    figures |= mutations(plane()) | ranks_gate()
+        if specimen.unmatched is not None:
+            figures |= arlequin_gates(specimen)
+    figures |= mutations(plane()) | sevennet_noise() | ranks_gate()
     return report("gates", figures, bounds_of(figures))
 
 

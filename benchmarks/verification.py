@@ -25,6 +25,11 @@ SUBJECTS = {
     "elasticity": "Elastic constants from stresses. Target: second differences of the energy; explicit rotation of the crystal.",
     "stack": "A law from a stack of 10 planes predicts stacks of 14 and 20. Target: the same stacks computed by atoms.",
     "fe_overhead": "Assembly and solution of a linear problem. Target: bare DOLFINx doing the same.",
+    "gates": "Gates of all coupling methods: audit, patch tests, energies, forces, torques, transfer, ranks, deliberate defects.",
+    "toy_eam": "A vacancy in a triangular lattice (toy EAM). Targets: published table of methods; GRAC's 0.34% at 5,004 nodes.",
+    "all_atom": "A void in EAM aluminium, coupled, against all atoms in LAMMPS: same potential, start, rim, tolerance, machine.",
+    "iterations": "Iterations and potential calls on one problem: Schwarz by turns (plain, Aitken, Anderson), together, blended.",
+    "handshake_cost": "The framework beside bare potential calls in the SevenNet-0 zone, examples/adhesion_zone_sevennet.yaml.",
     "main_job": "The main job, examples/adhesion.yaml: phases, potential calls, memory, closure of the energy ledger.",
 }
 

@@ -198,7 +198,10 @@ class Body:
         volumes, active = self._volumes(weights)
         m, c = self.nodes.shape[1], self.components
         tangent = np.zeros((len(volumes), c, m, c, m))
-        found = self.material.tangent(self.gradients(u)[active])[:, :, :m, :, :m]
+        gradients = self.gradients(u)[active]
+        if len(gradients) > 1 and np.array_equal(gradients, np.broadcast_to(gradients[0], gradients.shape)):
+            gradients = gradients[:1]  # as at rest: one tangent serves all points
+        found = self.material.tangent(gradients)[:, :, :m, :, :m]
         tangent[active] = volumes[active, None, None, None, None] * found
         blocks = []
         for _, slopes, where in self._parts:

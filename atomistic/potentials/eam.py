@@ -14,7 +14,7 @@ from mpi4py import MPI
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import bsr_matrix, csr_matrix
 
-from atomistic.errors import AtomisticError, UnknownElementError
+from atomistic.errors import AtomisticError, CauchyBornError, UnknownElementError
 from atomistic.pair_list import PairList
 from atomistic.potentials.base import checked_weights
 from atomistic.potentials.setfl import PiecewiseCubic, SetflTables
@@ -134,7 +134,7 @@ class EAMCauchyBorn(RadialCauchyBorn):
         else:
             least = float(np.linalg.svd(gradients, compute_uv=False).min(initial=1.0))
         if least < 0.3:
-            raise AtomisticError(
+            raise CauchyBornError(
                 f"A deformation gradient shrinks a direction to {least:.3g} of its length: no crystal is left there."
             )
         if least < self._compression:
