@@ -1,11 +1,13 @@
 """What a person launches: case files, studies, run directories, reports, and the command line.
 
-A driver script needs two names:
+A driver script needs two names of a study:
 
     from multiscale import AdhesionCase, run_adhesion
 
     case = AdhesionCase(potential="sevennet-0", crystal={"element": "Al", "structure": "fcc"}, ...)
     result = run_adhesion(case, directory="runs/al")
+
+or `DefectCase` and `run_defect`.
 
 They are imported when first used, so that the command line starts at once.
 """
@@ -16,17 +18,31 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from multiscale.config import AdhesionCase, load_case
+    from multiscale.config import AdhesionCase, DefectCase, load_case
     from multiscale.progress import Progress
     from multiscale.studies.adhesion import AdhesionResult, predict, run_adhesion
+    from multiscale.studies.defect import DefectResult, run_defect
 
-__all__ = ["AdhesionCase", "AdhesionResult", "Progress", "load_case", "predict", "run_adhesion"]
+__all__ = [
+    "AdhesionCase",
+    "AdhesionResult",
+    "DefectCase",
+    "DefectResult",
+    "Progress",
+    "load_case",
+    "predict",
+    "run_adhesion",
+    "run_defect",
+]
 
 _HOMES = {
     "AdhesionCase": "multiscale.config",
+    "DefectCase": "multiscale.config",
     "load_case": "multiscale.config",
     "Progress": "multiscale.progress",
     "AdhesionResult": "multiscale.studies.adhesion",
+    "DefectResult": "multiscale.studies.defect",
+    "run_defect": "multiscale.studies.defect",
     "predict": "multiscale.studies.adhesion",
     "run_adhesion": "multiscale.studies.adhesion",
 }

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-DESCRIPTION = "From an interatomic potential, through the law of an interface, to a specimen that comes apart."
-EPILOG = 'Start with "multiscale init adhesion", then "multiscale run adhesion.yaml", in parallel under "mpirun -n 4".'
+DESCRIPTION = "Atoms driven by interatomic potentials and finite elements, every piece of energy counted once."
+EPILOG = 'Start with "multiscale init adhesion" or "init defect", then "multiscale run adhesion.yaml"; parallel: "mpirun -n 4".'
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,14 +41,14 @@ def build_parser() -> argparse.ArgumentParser:
     validate = commands.add_parser(
         "validate",
         help="check a case and predict what it will do",
-        description="Check a case file and predict onset, peak load, cohesive zone and mesh before running it.",
+        description="Check a case file and predict what it will do: sizes, loads, times, before running it.",
     )
     validate.add_argument("case", type=Path, metavar="CASE.yaml")
     _add_traceback(validate)
     validate.set_defaults(command=_validate)
 
     init = commands.add_parser("init", help="write a commented case file", description="Write a commented case file.")
-    init.add_argument("study", metavar="STUDY", help="adhesion")
+    init.add_argument("study", metavar="STUDY", help="adhesion or defect")
     init.add_argument("-o", "--output", metavar="FILE", help="file to write (default: STUDY.yaml; - for the terminal)")
     init.add_argument("--force", action="store_true", help="write over an existing file")
     init.set_defaults(command=_init)
@@ -158,10 +158,10 @@ def _run(arguments: argparse.Namespace) -> int:
     def work() -> None:
         case = _load_together(arguments.case, comm)
         from multiscale.progress import Progress
-        from multiscale.studies.adhesion import run_adhesion
+        from multiscale.studies import runner
 
         progress = Progress.silent() if arguments.quiet else Progress.on(comm)
-        run_adhesion(case, directory=directory, comm=comm, progress=progress, force=arguments.force)
+        runner(case)(case, directory=directory, comm=comm, progress=progress, force=arguments.force)
         if comm.rank == 0:
             print(f"Report: {directory / 'report.html'}")
 
@@ -173,9 +173,9 @@ def _validate(arguments: argparse.Namespace) -> int:
 
     def work() -> None:
         case = _load_together(arguments.case, comm)
-        from multiscale.studies.adhesion import predict
+        from multiscale.studies import predictor
 
-        rows, warnings = predict(case)
+        rows, warnings = predictor(case)(case)
         if comm.rank == 0:
             _print_prediction(arguments.case, rows, warnings)
 

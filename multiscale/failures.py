@@ -16,21 +16,34 @@ FORWARDING = 0.5
 """Seconds that mpirun gets to pass a message on; it drops what it still holds when a rank aborts."""
 PACKAGES = ("atomistic", "continuum", "coupling", "multiscale")
 
-KEYS_BY_ERROR: dict[str, tuple[str, ...]] = {
-    "UnknownPotentialError": ("potential",),
-    "ModelFileError": ("potential",),
-    "MissingEngineError": ("potential",),
-    "DeviceError": ("device",),
-    "UnknownElementError": ("crystal", "element"),
-    "CrystalError": ("crystal",),
-    "InvalidPlaneError": ("interface", "plane"),
-    "InvalidCurveError": ("decohesion",),
-    "TableError": ("decohesion", "file"),
-    "LawError": ("law",),
-    "MeshError": ("specimen",),
-    "SupportError": ("specimen", "supports"),
+KEYS_BY_ERROR: dict[str, tuple[tuple[str, ...], ...]] = {
+    "UnknownPotentialError": (("potential",),),
+    "ModelFileError": (("potential",),),
+    "MissingEngineError": (("potential",),),
+    "DeviceError": (("device",),),
+    "UnknownElementError": (("crystal", "element"),),
+    "CrystalError": (("crystal",),),
+    "InvalidPlaneError": (("interface", "plane"), ("body", "plane")),
+    "InvalidCurveError": (("decohesion",),),
+    "TableError": (("decohesion", "file"),),
+    "LawError": (("law",),),
+    "MeshError": (("specimen",), ("body",)),
+    "SupportError": (("specimen", "supports"),),
+    "LatticeError": (("body",), ("interface", "plane")),
+    "BodyError": (("body",), ("specimen",)),
+    "CauchyBornError": (("material",), ("zone", "material")),
+    "CrystalMismatchError": (("material",), ("zone", "material")),
+    "InteractionError": (("zone",),),
+    "WeightedEnergiesError": (("method",), ("zone", "method")),
+    "DefectError": (("defect",),),
+    "ZoneError": (("zone",),),
+    "PartitionError": (("zone",),),
+    "DoubleCountingError": (("zone",),),
+    "TransferError": (("zone",),),
+    "MethodError": (("method",), ("zone", "method")),
+    "TooManyAtomsError": (("compare", "largest"),),
 }
-"""The key of a case that a mistake found further down comes from."""
+"""The key of a case that a mistake found further down comes from; studies call some things by different names."""
 
 
 def exit_code(error: BaseException) -> int:
@@ -60,11 +73,15 @@ def message(error: BaseException, *, case_file: Path | None = None) -> str:
 def _place(error: BaseException, case_file: Path | None) -> str:
     """ "case.yaml:3:10: crystal.element: " for an error whose class tells which key it comes from."""
     names = [cls.__name__ for cls in type(error).__mro__]
-    keys = next((KEYS_BY_ERROR[name] for name in names if name in KEYS_BY_ERROR), None)
-    if case_file is None or keys is None:
+    choices = next((KEYS_BY_ERROR[name] for name in names if name in KEYS_BY_ERROR), None)
+    if case_file is None or choices is None:
         return ""
-    from multiscale.config.load import locate
+    from multiscale.config.load import locate, study_of
 
+    model = study_of(case_file)
+    keys = next((keys for keys in choices if keys[0] in model.model_fields), None)
+    if keys is None:
+        return ""
     found, line, column = locate(case_file, keys)
     if not found:
         return f"{case_file}: {keys[0]}: "

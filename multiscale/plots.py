@@ -88,7 +88,8 @@ def make_plots(directory: str | Path) -> list[Path]:
     """Draw every figure for which the run directory holds data, as PNG beside it.
 
     Returns:
-        The files written: separation.png, stacks.png, load_opening.png, specimen.png, energy.png, as far as possible.
+        The files written: separation.png, stacks.png, load_opening.png, specimen.png, energy.png, or those of a defect or of a
+        zone at an interface, as far as possible.
 
     Raises:
         TableError: for a file that cannot be read.
@@ -109,6 +110,14 @@ def make_plots(directory: str | Path) -> list[Path]:
                 figure = draw(data)
                 figure.savefig(directory / name)
                 written.append(directory / name)
+    if any((directory / name).is_file() for name in ("zone.npz", "interaction.csv")):
+        from multiscale.defect_plots import make_defect_plots
+
+        written += make_defect_plots(directory)
+    if (directory / "path.csv").is_file():
+        from multiscale.patch_plots import make_patch_plots
+
+        written += make_patch_plots(directory)
     return written
 
 
@@ -237,7 +246,7 @@ def draw_energy(data: RunData) -> Any:
     parts = [(table.get(name), label, colour) for name, label, colour in ENERGY_PARTS]
     shown = [(values, label, colour) for values, label, colour in parts if values is not None]
     work = table.get("work")
-    scale, unit = _joules_per_metre(np.nansum([values for values, _, _ in shown], axis=0) if shown else np.ones(1))
+    scale, unit = joules_per_metre(np.nansum([values for values, _, _ in shown], axis=0) if shown else np.ones(1))
     top.stackplot(
         opening,
         [values * scale for values, _, _ in shown],
@@ -258,7 +267,7 @@ def draw_energy(data: RunData) -> Any:
     return figure
 
 
-def _joules_per_metre(values: np.ndarray) -> tuple[float, str]:
+def joules_per_metre(values: np.ndarray) -> tuple[float, str]:
     """Factor and unit in which energies per width read well."""
     largest = float(np.nanmax(np.abs(values))) or 1.0
     for factor, unit in ((1.0, "J/m"), (1e3, "mJ/m"), (1e6, "µJ/m"), (1e9, "nJ/m")):

@@ -34,9 +34,52 @@ CAPTIONS = {
         "Work of the load and where it went. Dissipation is integrated from the interface's history, not taken as the "
         "remainder, so the lower panel is a check that can fail."
     ),
+    "zone.png": (
+        "The deformed body, coloured by the displacement's gradient beyond the far field; right, the zone with its atoms at "
+        "their deformed places. Atoms of the blend share their energy with the elements; those of the pad only complete "
+        "neighbourhoods and follow the elements."
+    ),
+    "patch.png": (
+        "Normal stress of the elements, whole and around the zone of atoms, at the largest load and at the end, displacements at "
+        "true scale. In the core there are atoms alone; atoms of the blend share their energy with the elements; those of "
+        "the pad only complete neighbourhoods."
+    ),
+    "profiles.png": (
+        "Along the interface, at several openings: distance gained by the two rows beside it, and traction. In the shaded blend "
+        "atoms and law both carry the interface, each with its weight; their sum is drawn."
+    ),
+    "path.png": "Load over the opening of the specimen; crosses mark equilibria to which no path led.",
+    "ledger.png": (
+        "Work of the load and where it went, every site, element and facet with its weight. Lower panel: what the parts fail "
+        "to add up to, from energies over the whole run and from forces step by step; the two are independent."
+    ),
+    "convergence.png": "Largest force on any unknown, atoms and nodes alike, before each iteration.",
+    "error.png": (
+        "Difference of the strain from that of the same body computed by atoms alone, from the same start: over the body, "
+        "and its root mean square against the distance from the core (negative: inside)."
+    ),
+    "interaction.png": (
+        "Response of a perfect crystal to the displacement of one atom, against the distance: it sets the widths of pads "
+        "and the least width of a blend."
+    ),
 }
 
-HEADLINES = ("W_sep", "σ_max", "l_cz", "Δ_0", "P_max", "Δa")
+HEADLINES = (
+    "W_sep",
+    "σ_max",
+    "l_cz",
+    "Δ_0",
+    "P_max",
+    "Δa",
+    "E_f",
+    "ε_err",
+    "N_a",
+    "N_h",
+    "u_max",
+    "W_tot",
+    "T_max",
+    "T_g",
+)
 """Symbols of the quantities shown large at the top of the page."""
 
 FILES = {
@@ -50,6 +93,17 @@ FILES = {
     "fields_last.npz": "fields of the last step, for the figures",
     "separation.extxyz": "the atoms, for OVITO and ASE",
     "fields": "displacement, stress and interface damage, for ParaView",
+    "zone.extxyz": "deformed atoms of the zone, for OVITO and ASE",
+    "body.vtu": "deformed elements, for ParaView, in the frame of zone.extxyz",
+    "zone.npz": "zone and body, for the figures",
+    "convergence.csv": "largest force over the iterations",
+    "interaction.csv": "decay of the potential's interaction",
+    "error.csv": "error against all atoms over the distance from the core",
+    "error.npz": "error against all atoms, for the figures",
+    "path.csv": "load, traction and energies over the path",
+    "profiles.csv": "opening and traction along the interface",
+    "patch.npz": "zone and specimen at the largest load, for the figures",
+    "patch_last.npz": "the same at the end",
     "traceback.txt": "where in the code a defect arose",
 }
 
@@ -108,13 +162,21 @@ def render(
         return "".join(_figure(name, figures[name]) for name in names if name in figures)
 
     quantities = results.get("quantities", [])
-    stacks = results.get("stacks") or {}
+    stacks, profiles = results.get("stacks") or {}, results.get("profiles") or {}
     sections = [
         ("Quantities", _quantities(quantities)),
         ("Interface", shown("separation.png")),
         ("Check of the law", shown("stacks.png") + _table(stacks.get("rows", [])) + _note(stacks.get("note"))),
         ("Specimen", shown("load_opening.png", "specimen.png")),
-        ("Energy", shown("energy.png") + _ledger(results.get("ledger", [])) + _note(results.get("ledger_note"))),
+        ("Path", shown("path.png")),
+        ("Zone", shown("zone.png", "patch.png")),
+        ("Handshake", shown("profiles.png") + _table(profiles.get("rows", [])) + _note(profiles.get("note"))),
+        ("Error against all atoms", shown("error.png")),
+        ("Convergence", shown("convergence.png", "interaction.png")),
+        (
+            "Energy",
+            shown("energy.png", "ledger.png") + _ledger(results.get("ledger", [])) + _note(results.get("ledger_note")),
+        ),
         ("Case", _case(run.get("case") or {})),
         ("Provenance", _provenance(run)),
         ("Files", _files(files)),
@@ -144,11 +206,13 @@ def _title(run: Mapping[str, Any]) -> str:
     crystal, interface = case.get("crystal") or {}, case.get("interface") or {}
     species = crystal.get("element") or "".join(crystal.get("symbols") or ())
     plane = "".join(f"{i}" if i >= 0 else f"{-i}\u0305" for i in interface.get("plane", ()))
+    defect = (case.get("defect") or {}).get("type")
     potential = case.get("potential")
     if isinstance(potential, dict):
         potential = potential.get("name") or potential.get("calculator") or Path(str(potential.get("path"))).name
     title = str(case.get("study", "run")).capitalize()
     title += f" of {species}({plane})" if species and plane else ""
+    title += f": {defect} in {species}" if species and defect else ""
     return title + (f" with {potential}" if potential else "")
 
 

@@ -78,7 +78,7 @@ class RunDirectory:
         self._comm = comm
         self._began = time.time()
         self._record: dict[str, Any] = {}
-        problem = self._prepare(force) if self._writes else None
+        problem = self._prepare(force) if self.writes else None
         if comm is not None:
             problem = comm.bcast(problem, root=0)
         if problem is not None:
@@ -90,14 +90,15 @@ class RunDirectory:
             "case": None if case is None else case.model_dump(mode="json"),
             "host": describe_host(),
             "mpi": describe_mpi(comm),
-            "packages": installed_packages() if self._writes else {},
-            "git_revision": git_revision(Path(__file__).parent) if self._writes else None,
+            "packages": installed_packages() if self.writes else {},
+            "git_revision": git_revision(Path(__file__).parent) if self.writes else None,
         }
         self._save()
         self.event("run_started", command=" ".join(sys.argv))
 
     @property
-    def _writes(self) -> bool:
+    def writes(self) -> bool:
+        """Whether this rank writes."""
         return self._comm is None or self._comm.rank == 0
 
     def _prepare(self, force: bool) -> str | None:
@@ -121,7 +122,7 @@ class RunDirectory:
 
     def event(self, kind: str, **fields: Any) -> None:
         """Append one line to ``events.jsonl``: time stamp, seconds elapsed since the start, kind and fields."""
-        if not self._writes:
+        if not self.writes:
             return
         line = {"time": _now(), "elapsed": round(time.time() - self._began, 3), "event": kind, **fields}
         with open(self.file("events.jsonl"), "a", encoding="utf-8") as stream:
@@ -129,7 +130,7 @@ class RunDirectory:
 
     def write_json(self, name: str, data: Any) -> None:
         """Write strict JSON; NaN and infinity, which JSON lacks, become null."""
-        if self._writes:
+        if self.writes:
             write_atomically(self.file(name), strict_json(data) + "\n")
 
     def write_csv(
@@ -140,12 +141,12 @@ class RunDirectory:
         Raises:
             ValueError: if lengths differ or a unit belongs to no column.
         """
-        if self._writes:
+        if self.writes:
             write_atomically(self.file(name), csv_text(columns, units=units or {}, comment=comment))
 
     def write_arrays(self, name: str, **arrays: Any) -> None:
         """Write a compressed ``.npz`` of arrays."""
-        if self._writes:
+        if self.writes:
             buffer = io.BytesIO()
             np.savez_compressed(buffer, **arrays)
             write_atomically(self.file(name), buffer.getvalue())
@@ -158,7 +159,7 @@ class RunDirectory:
                 e.g. ``continuum.output.gather_fields(solid)``; not looked at on ranks other than 0.
             name: of the file.
         """
-        if self._writes:
+        if self.writes:
             self.write_arrays(
                 name,
                 points=np.asarray(snapshot.points) * ANGSTROM_IN_NM,

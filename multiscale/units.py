@@ -215,6 +215,7 @@ class Quantity:
 
 Length = Annotated[float, Quantity(kind=LENGTH, sign="positive")]
 NonNegativeLength = Annotated[float, Quantity(kind=LENGTH, sign="non-negative")]
+Coordinate = Annotated[float, Quantity(kind=LENGTH)]
 Stress = Annotated[float, Quantity(kind=STRESS, sign="positive")]
 EnergyPerArea = Annotated[float, Quantity(kind=ENERGY_PER_AREA, sign="positive")]
 Energy = Annotated[float, Quantity(kind=ENERGY)]

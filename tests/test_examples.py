@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from examples import adhesion_driver
+from examples import adhesion_driver, void_driver
+from tests.mpi import run_mpi
 
 ROOT = Path(__file__).parents[1]
 # SevenNet-0's own interface, as in the examples, on a beam a tenth as long.
@@ -39,8 +40,9 @@ def test_the_driver(tmp_path, capsys):
     assert float(re.search(r"crack advance ([\d.]+) nm", printed)[1]) > 5.0
 
 
-def test_the_driver_is_short():
-    assert len((ROOT / "examples" / "adhesion_driver.py").read_text().splitlines()) <= 40
+@pytest.mark.parametrize("name", ["adhesion_driver.py", "void_driver.py"])
+def test_the_drivers_are_short(name):
+    assert len((ROOT / "examples" / name).read_text().splitlines()) <= 40
 
 
 def test_the_case_file(tmp_path):
@@ -53,6 +55,67 @@ def test_the_case_file(tmp_path):
     assert value(tmp_path / "run", "work of separation, rigid") == pytest.approx(WORK, abs=2e-3)
     assert value(tmp_path / "run", "energy dissipated per new surface") == pytest.approx(WORK, rel=0.02)
     assert (tmp_path / "run" / "report.html").stat().st_size > 100_000
+
+
+def run_example(tmp_path, name, *, ranks=1, **changes):
+    """Run a shipped case with some keys changed, and return its directory."""
+    yaml = YAML()
+    case = yaml.load(ROOT / "examples" / name)
+    for key, below in changes.items():
+        case[key] = dict(case[key]) | below if isinstance(below, dict) else below
+    yaml.dump(case, tmp_path / "case.yaml")
+    directory = tmp_path / f"run{ranks}"
+    run_mpi(ranks, ["-m", "multiscale", "run", str(tmp_path / "case.yaml"), "-o", str(directory)], timeout=280)
+    return directory
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_the_void(tmp_path, ranks):
+    run = run_example(tmp_path, "void.yaml", ranks=ranks, body={"size": ["24 nm", "24 nm"]})
+    assert value(run, "error against all atoms") < 0.6
+    assert value(run, "difference of the formation energy") == pytest.approx(0.0, abs=0.5)
+    assert value(run, "formation energy") == pytest.approx(5.22, abs=0.02)
+    assert value(run, "closure of the ledger") < 1e-6
+    assert (run / "report.html").stat().st_size > 100_000
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_the_screw_dipole(tmp_path, ranks):
+    run = run_example(tmp_path, "screw_dipole.yaml", ranks=ranks, body={"size": ["24 nm", "24 nm"]})
+    assert value(run, "error against all atoms") < 1.0
+    assert value(run, "difference of the energy of the defect") == pytest.approx(0.0, abs=1.0)
+    # The cutoff of this potential is a step of 0.1 meV: forces cannot know of pairs that cross it.
+    assert value(run, "closure of the ledger") < 0.02
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_the_void_by_snap(tmp_path, ranks):
+    whole = ranks == 1
+    run = run_example(
+        tmp_path, "void_snap_ni.yaml", ranks=ranks, body={"size": ["10 nm", "10 nm"]}, compare={"all_atoms": whole}
+    )
+    assert value(run, "largest force left") < 1e-4
+    assert value(run, "potential calls") <= 15
+    assert value(run, "largest displacement") == pytest.approx(0.117, abs=0.002)
+    if whole:
+        assert value(run, "error against all atoms") < 1.0
+
+
+def test_the_void_driver(tmp_path, capsys):
+    void_driver.main(str(tmp_path), margins=("0.6 nm", "0.9 nm"))
+    errors = [float(text) for text in re.findall(r"error ([\d.]+) %", capsys.readouterr().out)]
+    assert errors[1] < 0.75 * errors[0]
+    assert errors[3] < 0.75 * errors[2]
+    assert errors[2] < 0.3 * errors[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "error"), [("void.yaml", 0.35), ("screw_dipole.yaml", 0.7), ("void_snap_ni.yaml", 0.4)]
+)
+def test_defects_as_shipped(tmp_path, name, error):
+    """Within a percent of all atoms, as the documents say."""
+    assert value(run_example(tmp_path, name), "error against all atoms") < error
 
 
 @pytest.mark.slow

@@ -3,42 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from multiscale.config.base import CaseError, CaseModel, KeyedError, problems_of
-from multiscale.config.crystal import CrystalModel, InterfaceModel
+from multiscale.config.base import CaseModel, KeyedError
+from multiscale.config.common import StudyCase
+from multiscale.config.crystal import InterfaceModel
 from multiscale.config.specimen import Block, DoubleCantileverBeam, Specimen
+from multiscale.config.zone import Patch, check_patch
 from multiscale.units import Length, format_length
-
-POTENTIAL_FORMS = 'Write a name such as sevennet-0, {name: lammps, ...}, {calculator: "module:Class"} or {path: file}'
-
-
-def check_potential(value: Any) -> Any:
-    """Check the form of a potential's specification; whether it exists is for ``atomistic.potentials`` to say.
-
-    Raises:
-        ValueError: if it is neither a name nor a mapping with one of name, calculator or path.
-    """
-    if isinstance(value, str) and value.strip():
-        return value.strip()
-    if not isinstance(value, dict) or not value:
-        raise ValueError(f"expected a potential, got {value!r}. {POTENTIAL_FORMS}")
-    heads = [key for key in ("name", "calculator", "path") if key in value]
-    if len(heads) != 1:
-        given = " and ".join(heads) if heads else ", ".join(map(str, value))
-        raise ValueError(f"a potential needs exactly one of name, calculator and path, got {given}. {POTENTIAL_FORMS}")
-    if not isinstance(value[heads[0]], str):
-        raise ValueError(f"{heads[0]} must be text, got {value[heads[0]]!r}. {POTENTIAL_FORMS}")
-    if heads[0] == "calculator" and ":" not in value["calculator"]:
-        raise ValueError(
-            f"calculator {value['calculator']!r} names no class. "
-            'Write "module:Class", for example "ase.calculators.emt:EMT"'
-        )
-    if heads[0] == "path" and not Path(value["path"]).is_file():
-        raise ValueError(f"model file {value['path']} does not exist. Write its path relative to the case file")
-    return value
 
 
 class OpeningRange(CaseModel):
@@ -53,8 +27,8 @@ class OpeningRange(CaseModel):
 class DecohesionModel(CaseModel):
     """How the interface's energy over its opening is obtained."""
 
-    mode: Literal["rigid", "relaxed"] = "rigid"
-    """rigid halves, or a stack whose planes relax"""
+    mode: Literal["auto", "rigid", "relaxed"] = "auto"
+    """rigid halves, or a stack whose planes relax; auto: rigid, beside a zone relaxed where that gives a smooth law"""
     opening: OpeningRange = OpeningRange()
     """range of openings"""
     planes: int = Field(default=10, ge=6)
@@ -142,17 +116,11 @@ class SolverModel(CaseModel):
     """how often a step may be halved"""
 
 
-class AdhesionCase(CaseModel):
+class AdhesionCase(StudyCase):
     """From a potential, through the law of the interface, to a specimen that comes apart."""
 
     study: Literal["adhesion"] = "adhesion"
     """kind of study"""
-    potential: Annotated[str | dict[str, Any], BeforeValidator(check_potential)] = Field(examples=["sevennet-0"])
-    """the interatomic potential: a name, or {name: lammps, ...}, {calculator: "module:Class"}, {path: file}"""
-    device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:[0-9]+)?)$")
-    """where the potential runs: cpu, cuda or cuda:N"""
-    crystal: CrystalModel = Field(examples=[{"element": "Al", "structure": "fcc"}])
-    """the crystal on both sides"""
     interface: InterfaceModel = Field(examples=[{"plane": [1, 1, 1]}])
     """the plane that comes apart"""
     decohesion: DecohesionModel = DecohesionModel()
@@ -167,6 +135,8 @@ class AdhesionCase(CaseModel):
     """the bodies"""
     mesh: MeshModel = MeshModel()
     """the finite elements"""
+    zone: Patch | None = None
+    """atoms in a patch of the interface, the law on the rest"""
     loading: LoadingModel = Field(examples=[{"opening": {"to": "80 nm", "steps": 60}}])
     """the load"""
     verification: VerificationModel = VerificationModel()
@@ -175,17 +145,6 @@ class AdhesionCase(CaseModel):
     """what is written"""
     solver: SolverModel = SolverModel()
     """Newton's method"""
-
-    def __init__(self, **data: Any) -> None:
-        """Check everything; a driver gets the same messages as a case file does.
-
-        Raises:
-            CaseError: with every mistake found.
-        """
-        try:
-            super().__init__(**data)
-        except ValidationError as error:
-            raise CaseError(problems_of(error, data, AdhesionCase)) from None
 
     @model_validator(mode="after")
     def _consistent(self) -> AdhesionCase:
@@ -205,6 +164,8 @@ class AdhesionCase(CaseModel):
                 "mesh",
                 "cell",
             )
+        if self.zone is not None:
+            check_patch(self)
         if isinstance(self.specimen, Block | DoubleCantileverBeam):
             height = self.specimen.height if isinstance(self.specimen, Block) else 2 * self.specimen.arm_height
             if self.loading.opening.to > height:

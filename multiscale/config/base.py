@@ -182,7 +182,7 @@ def _literals(annotation: Any) -> tuple[Any, ...]:
 
 
 def _tag(model: type[BaseModel]) -> str | None:
-    field = model.model_fields.get("shape")
+    field = model.model_fields.get("shape") or model.model_fields.get("type")
     values = _literals(field.annotation) if field else ()
     return values[0] if values else None
 

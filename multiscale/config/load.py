@@ -12,8 +12,10 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from multiscale.config.adhesion import AdhesionCase
 from multiscale.config.base import CaseError, CaseProblem, either, nearest
+from multiscale.config.common import StudyCase
+from multiscale.config.defect import DefectCase
 
-STUDIES: dict[str, type[AdhesionCase]] = {"adhesion": AdhesionCase}
+STUDIES: dict[str, type[StudyCase]] = {"adhesion": AdhesionCase, "defect": DefectCase}
 """Case model of each study."""
 
 Keys = tuple[str | int, ...]
@@ -21,7 +23,7 @@ FILE_KEYS: tuple[Keys, ...] = (("potential", "path"), ("decohesion", "file"), ("
 """Keys that hold a file name, taken relative to the case file."""
 
 
-def load_case(path: str | Path) -> AdhesionCase:
+def load_case(path: str | Path) -> StudyCase:
     """Read and check a case file.
 
     File names in it are taken relative to the case file.
@@ -49,6 +51,12 @@ def locate(path: str | Path, keys: Keys) -> tuple[Keys, int, int]:
     while known not in positions:
         known = known[:-1]
     return (known, *positions[known])
+
+
+def study_of(path: str | Path) -> type[StudyCase]:
+    """The case model of the study that a file names."""
+    path = Path(path)
+    return _study(*_parse(_read(path), path), path)
 
 
 def _problem(path: Path, cause: str, fix: str, *, line: int | None = None, column: int | None = None) -> CaseError:
@@ -141,7 +149,7 @@ def _placed(problem: CaseProblem, positions: dict[Keys, tuple[int, int]], path: 
     return problem.at(file=str(path), line=line, column=column)
 
 
-def _study(data: dict, positions: dict[Keys, tuple[int, int]], path: Path) -> type[AdhesionCase]:
+def _study(data: dict, positions: dict[Keys, tuple[int, int]], path: Path) -> type[StudyCase]:
     """The model of the study that the file names."""
     bad_keys = [key for key in data if not isinstance(key, str)]
     if bad_keys:

@@ -25,7 +25,7 @@ interface:
   # cut: widest                 # which gap opens where the gaps differ: widest, narrowest, or 0, 1, ...
 
 decohesion:                     # the separation curve, by atoms
-  mode: rigid                   # or relaxed
+  mode: auto                    # rigid or relaxed; auto: rigid, beside a zone relaxed where that gives a smooth law
   opening: {to: 6 angstrom, points: 24}
   # planes: 10                  # atomic planes in the stack
   # relax: true                 # report the relaxed work of separation too
@@ -42,6 +42,13 @@ specimen:
   arm_height: 200 nm
   initial_crack: 600 nm
   # thickness: 1 nm             # plane strain; loads are reported per width
+
+# zone:                         # atoms in a patch of the interface, for specimens of nanometres (block: width: 16 nm, height: 8 nm)
+#   shape: box                  # or disc (radius)
+#   size: [1.4 nm, 1.4 nm]      # of the core, along the interface and across it
+#   # at: 8 nm                  # middle of the core, from the left end
+#   blend: 0.9 nm               # width over which atoms and law share the interface
+#   method: bqcf                # or bgfc, schwarz
 
 mesh:
   degree: 2
@@ -61,5 +68,65 @@ output:
 # solver: {rtol: 1.0e-9, max_iterations: 40, max_cutbacks: 6}
 """
 
-TEMPLATES = {"adhesion": ADHESION}
+DEFECT = """\
+# Defect: a zone of atoms around a vacancy, void, dislocation dipole or inclusion, in elastic finite elements of the same crystal.
+# Check it:  multiscale validate THIS_FILE        Run it:  multiscale run THIS_FILE
+# Lengths carry units: "30 nm", "8 angstrom".
+
+study: defect
+
+# A name from `multiscale potentials`, or one of
+#   {name: lammps, pair_style: eam/alloy, files: [AlCu.eam.alloy], elements: [Al, Cu]}
+#   {calculator: "ase.calculators.emt:EMT"}       any ASE calculator: forces only, methods bqcf and schwarz
+#   {path: model.pth}                             a checkpoint of SevenNet, MACE or NequIP
+potential: eam-al
+device: cpu                     # or cuda
+
+crystal:
+  element: Al
+  structure: fcc                # fcc or bcc
+  # a: 4.05 angstrom            # only a guess: the potential decides
+
+body:
+  dimension: 2                  # periodic along z with the crystal's period; 3: a parallelepiped of primitive cells
+  plane: [1, 1, 1]              # its normal is y
+  # growth: [1, 1, -2]          # along x
+  size: [40 nm, 40 nm]          # dimension 3: three distances of opposite faces
+  elements: quadratic           # or linear
+  # grading: {exponent: 1.5, slope: 0.5, largest: 3 nm}       # how elements grow away from the zone
+
+defect:
+  type: void                    # or vacancy; dipole (separation: 3 nm); inclusion (element: Cu, radius: 0.8 nm)
+  radius: 0.8 nm
+  # center: [0 nm, 0 nm]
+
+strain: {xx: 0.01}              # applied far away: xx, yy, zz, yz, xz, xy
+
+zone:                           # where atoms are atoms
+  shape: around                 # within the margin of the defect; or disc (radius), box (size), band (points, half_width)
+  margin: 1.2 nm
+  # blend: 2 nm                 # by default as wide as the core
+  # pad: 0.8 nm                 # by default from the potential's measured range
+  blending: quintic             # or cubic, linear, minimal-curvature
+
+method: bgfc                    # from forces alone: bqcf, schwarz; controls: bqce, qce, clamped
+
+material:                       # the continuum, made from the potential
+  type: auto                    # exact where the potential allows, else expanded in the strain; or linear
+  # largest_strain: 0.04
+  # order: 4
+
+compare:
+  all_atoms: false              # compute the whole body by atoms too, and report the error
+  # largest: 60000
+
+solver:
+  tolerance: 1.0e-4 eV/angstrom
+  # turns: anderson             # method schwarz: by turns (plain, aitken, anderson) instead of both sides at once
+  # max_calls: 1000
+
+# output: {closure_points: 8}   # points at which forces check the change of the energy
+"""
+
+TEMPLATES = {"adhesion": ADHESION, "defect": DEFECT}
 """Case file of each study."""

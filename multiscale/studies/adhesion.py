@@ -4,7 +4,7 @@ the curve, build a specimen on the law that remains, follow it until it comes ap
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from multiscale.progress import Progress
 from multiscale.report import make_report
 from multiscale.run import RunDirectory
 from multiscale.studies import adhesion_files as files
+from multiscale.studies.adhesion_zone import AdhesionZoneResult, follow_zone, predict_zone
 from multiscale.studies.interface import InterfaceCharacter, characterise_interface
 from multiscale.studies.specimen import MeshPlan, build_solid, estimate, largest_facet, make_law, plan_mesh
 from multiscale.units import format_length
@@ -71,7 +72,7 @@ def run_adhesion(
     comm: MPI.Comm = MPI.COMM_WORLD,
     progress: Progress | None = None,
     force: bool = False,
-) -> AdhesionResult:
+) -> AdhesionResult | AdhesionZoneResult:
     """Run a case and write its directory (collective).
 
     Args:
@@ -82,17 +83,18 @@ def run_adhesion(
         force: write into a directory that is not empty.
 
     Returns:
-        The result, on every rank.
+        The result, on every rank: of finite elements alone, or with a zone of atoms.
 
     Raises:
-        ValueError: with its cause, for what the potential, the crystal or the files cannot do.
+        ValueError: with its cause, for what the potential, the crystal, the zone or the files cannot do.
         ConvergenceError: the specimen has no equilibrium at a load; what was computed is written.
+        HandshakeConvergenceError: the same with a zone of atoms.
     """
     progress = progress or Progress.silent()
     run = RunDirectory(directory, case=case, comm=comm, force=force)
     progress.listener = run.event
     try:
-        result = _follow_story(case, run, comm, progress)
+        result = _story(case)(case, run, comm, progress)
     except BaseException as error:
         run.finish("failed", phases=progress.seconds, error=str(error))
         raise
@@ -101,6 +103,13 @@ def run_adhesion(
         with progress.phase("report"):
             make_report(run.path)
     return result
+
+
+def _story(
+    case: AdhesionCase,
+) -> Callable[[AdhesionCase, RunDirectory, MPI.Comm, Progress], AdhesionResult | AdhesionZoneResult]:
+    """What runs this case: with a zone of atoms or without."""
+    return _follow_story if case.zone is None else follow_zone
 
 
 def _follow_story(case: AdhesionCase, run: RunDirectory, comm: MPI.Comm, progress: Progress) -> AdhesionResult:
@@ -242,7 +251,7 @@ def warnings_of(
         )
     if interface.work_relaxed is not None and interface.work_relaxed > 0:
         excess = extraction.work / interface.work_relaxed - 1
-        if case.decohesion.mode == "rigid" and excess > 0.05:
+        if interface.curve.mode == "rigid" and excess > 0.05:
             found.append(
                 f"surface relaxation lowers the work of separation by {excess:.0%}: consider decohesion.mode: relaxed"
             )
@@ -278,6 +287,10 @@ def predict(case: AdhesionCase, *, comm: MPI.Comm = MPI.COMM_WORLD) -> tuple[lis
         }
     )
     interface = characterise_interface(quick, comm=comm, progress=Progress.silent())
+    if case.zone is not None:
+        rows, warnings = predict_zone(case, interface, comm)
+        plan, beam = plan_mesh(case, interface.material, interface.extraction), None
+        return [*files.prediction_rows(case, interface, plan, beam), *rows], warnings
     plan = plan_mesh(case, interface.material, interface.extraction)
     beam = estimate(case, interface.material, interface.extraction)
     return files.prediction_rows(case, interface, plan, beam), warnings_of(case, interface, plan, beam)

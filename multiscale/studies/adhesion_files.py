@@ -150,8 +150,8 @@ def write_path(
 def write_results(run: RunDirectory, case: AdhesionCase, result: AdhesionResult, solid: Solid) -> None:
     """results.json: every quantity with symbol, unit and origin; the ledger; the stacks; warnings."""
     quantities = [
-        *_atomistic_quantities(case, result.interface),
-        *_law_quantities(result),
+        *atomistic_quantities(case, result.interface),
+        *law_quantities(result.interface, result.plan),
         *_specimen_quantities(case, result, solid),
     ]
     names = ("name", "symbol", "value", "unit", "note")
@@ -197,7 +197,8 @@ def write_results(run: RunDirectory, case: AdhesionCase, result: AdhesionResult,
 Row = tuple[str, str, float | str | None, str, str]
 
 
-def _atomistic_quantities(case: AdhesionCase, interface: InterfaceCharacter) -> list[Row]:
+def atomistic_quantities(case: AdhesionCase, interface: InterfaceCharacter) -> list[Row]:
+    """What the atoms say of crystal and interface."""
     crystal, curve, gpa = interface.crystal, interface.curve, EV_PER_A3_IN_GPA
     stiffness = crystal.stiffness * gpa
     rows: list[Row] = [("lattice constant", "a", crystal.a, "Å", f"{crystal.structure} {'-'.join(crystal.symbols)}")]
@@ -259,8 +260,9 @@ def _atomistic_quantities(case: AdhesionCase, interface: InterfaceCharacter) -> 
     return rows
 
 
-def _law_quantities(result: AdhesionResult) -> list[Row]:
-    extraction, fit = result.interface.extraction, result.interface.extraction.fit
+def law_quantities(interface: InterfaceCharacter, plan: MeshPlan) -> list[Row]:
+    """The law and what it asks of the mesh."""
+    extraction, fit = interface.extraction, interface.extraction.fit
     gap = (
         "no tractions in the data"
         if fit.energy_force_gap is None
@@ -297,13 +299,13 @@ def _law_quantities(result: AdhesionResult) -> list[Row]:
             "returned by stretching the opening",
         ),
         ("misfit of energies", "", 100 * fit.energy_misfit, "% of W_sep", gap),
-        ("cohesive zone length", "l_cz", result.plan.zone * ANGSTROM_IN_NM, "nm", "E*G_c/σ_max²"),
+        ("cohesive zone length", "l_cz", plan.zone * ANGSTROM_IN_NM, "nm", "E*G_c/σ_max²"),
         (
             "facet along the path",
             "",
-            result.plan.facet * ANGSTROM_IN_NM,
+            plan.facet * ANGSTROM_IN_NM,
             "nm",
-            f"{result.plan.zone / result.plan.facet:.1f} in a zone",
+            f"{plan.zone / plan.facet:.1f} in a zone",
         ),
     ]
 
@@ -367,7 +369,7 @@ def prediction_rows(
         ("potential", f"{interface.potential.capabilities.name} ({interface.potential.capabilities.precision})"),
         ("lattice constant", f"{interface.crystal.a:.4f} Å"),
         ("C′ along the normal", f"{interface.material.uniaxial_modulus * gpa:.1f} GPa"),
-        ("work of separation, rigid", f"{extraction.work * EV_PER_A2_IN_J_PER_M2:.3f} J/m²"),
+        (f"work of separation, {interface.curve.mode}", f"{extraction.work * EV_PER_A2_IN_J_PER_M2:.3f} J/m²"),
         ("peak traction", f"{extraction.peak_traction * gpa:.2f} GPa"),
         ("cohesive zone length", format_length(plan.zone)),
         ("facets along the path", f"{format_length(plan.facet)}, {case.mesh.elements_in_zone} in a cohesive zone"),

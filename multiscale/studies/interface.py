@@ -27,12 +27,13 @@ from atomistic.decohesion import (
     thickness_convergence,
     uniaxial_response,
 )
-from atomistic.errors import InvalidPlaneError
+from atomistic.errors import InvalidPlaneError, RelaxationError
 from atomistic.orientation import Orientation, orient
 from atomistic.potentials import Potential, load_potential
 from continuum.materials import LinearElastic
 from coupling.cohesive import CohesiveExtraction, extract_law
 from coupling.elasticity import CauchyBornUniaxial, LinearUniaxial, UniaxialElasticity
+from coupling.errors import CouplingError
 from coupling.stacks import (
     LawTable,
     StackError,
@@ -55,6 +56,8 @@ UNCORRECTED = "uncorrected law"
 STACK_OPENINGS = np.array(
     [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.3, 1.6, 2.0, 2.5, 3.2, 4.5]
 )
+# A relaxed stack's curve that energies, tractions or the monotone envelope miss by more than this share of the work has jumps.
+SMOOTH = 0.1
 # Elongations at which a stack is computed by atoms, up to the crystal's strength.
 STACK_POINTS = 9
 
@@ -89,7 +92,7 @@ class InterfaceCharacter:
         material: linear elastic, in the lab axes.
         curve: the separation curve.
         uber: UBER fitted to it.
-        extraction: the law with the material's elasticity taken out.
+        extraction: the law with the elasticity of the bodies taken out: linear, or beside a zone of atoms the crystal's own.
         thickness: planes of the stack -> rigid work of separation (eV/Å²).
         work_relaxed: relaxed work of separation (eV/Å²), None where it was not asked for.
         stacks: the check of the law, None where it was not asked for.
@@ -143,8 +146,8 @@ def characterise_interface(case: AdhesionCase, *, comm: MPI.Comm, progress: Prog
         material = LinearElastic(orientation.stiffness)
         linear = LinearUniaxial(material.uniaxial_modulus)
     with progress.phase("separation"):
-        curve = separation_curve(case, potential, crystal, comm=comm)
-        extraction = extract_law(curve, linear, length=curve.length, stiffness_cap=case.law.stiffness_cap)
+        own = body_elasticity(case, potential, crystal, linear, comm=comm)
+        curve, extraction = separate(case, potential, crystal, own, comm=comm)
     with progress.phase("surfaces"):
         thickness, work_relaxed = surfaces(case, potential, crystal, comm=comm)
     stacks = None
@@ -184,7 +187,43 @@ def one_torch_thread() -> None:
         sys.modules["torch"].set_num_threads(1)
 
 
-def separation_curve(case: AdhesionCase, potential: Potential, crystal: Crystal, *, comm: MPI.Comm) -> SeparationCurve:
+def body_elasticity(
+    case: AdhesionCase, potential: Potential, crystal: Crystal, linear: LinearUniaxial, *, comm: MPI.Comm
+) -> UniaxialElasticity:
+    """What the bodies of a case hold along the normal: linear, or beside a zone of atoms the crystal's own."""
+    if case.zone is None or case.zone.material.type == "linear":
+        return linear
+    return crystal_elasticity(potential, crystal, plane=case.interface.plane, comm=comm)
+
+
+def separate(
+    case: AdhesionCase, potential: Potential, crystal: Crystal, body: UniaxialElasticity, *, comm: MPI.Comm
+) -> tuple[SeparationCurve, CohesiveExtraction]:
+    """The separation curve and the law in it.
+
+    Where the case leaves the mode open, a zone of atoms, which relaxes, gets the law of a relaxed stack, unless that has jumps
+    that no law follows: then, as without a zone, that of rigid separation.
+    """
+    cap = case.law.stiffness_cap
+    if case.decohesion.mode == "auto" and case.zone is not None:
+        try:
+            curve = separation_curve(case, potential, crystal, mode="relaxed", comm=comm)
+            extraction = extract_law(curve, body, length=curve.length, stiffness_cap=cap)
+        except (CouplingError, RelaxationError):
+            pass
+        else:
+            gap = extraction.fit.energy_force_gap
+            misses = (extraction.fit.energy_misfit, gap or 0.0, extraction.envelope_defect)
+            if max(map(abs, misses)) <= SMOOTH:
+                return curve, extraction
+    mode = "relaxed" if case.decohesion.mode == "relaxed" else "rigid"
+    curve = separation_curve(case, potential, crystal, mode=mode, comm=comm)
+    return curve, extract_law(curve, body, length=curve.length, stiffness_cap=cap)
+
+
+def separation_curve(
+    case: AdhesionCase, potential: Potential, crystal: Crystal, *, mode: str, comm: MPI.Comm
+) -> SeparationCurve:
     """The curve of a case: from its file, rigid, or from a relaxed stack reduced to one gap."""
     plane, cut, planes = case.interface.plane, case.interface.cut, case.decohesion.planes
     if case.decohesion.file is not None:
@@ -193,7 +232,7 @@ def separation_curve(case: AdhesionCase, potential: Potential, crystal: Crystal,
         )
     openings = default_openings(to=case.decohesion.opening.to, points=case.decohesion.opening.points)
     options: dict[str, Any] = {"plane": plane, "openings": openings, "n_planes": planes, "cut": cut, "comm": comm}
-    if case.decohesion.mode == "rigid":
+    if mode == "rigid":
         return rigid_separation(potential, crystal, **options)
     stack = stack_separation(potential, crystal, **options)
     opening, energy, traction = reduce_to_gap(

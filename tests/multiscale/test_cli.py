@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 from synthetic import make_run
-from test_config import CASE
+from test_config import CASE, DEFECT
 
 from multiscale import cli, failures
-from multiscale.config import AdhesionCase, CaseError, load_case
+from multiscale.config import AdhesionCase, CaseError, DefectCase, load_case
 from multiscale.doctor import mpirun
 
 
@@ -188,11 +188,21 @@ def test_report_of_a_run_and_of_none(tmp_path, capsys):
 
 
 def test_every_class_that_points_into_a_case_exists():
-    modules = ["atomistic.errors", "continuum.errors", "multiscale.tables"]
+    modules = ["atomistic.errors", "continuum.errors", "coupling.errors", "multiscale.tables"]
     names = {name for module in modules for name in vars(importlib.import_module(module))}
     assert set(failures.KEYS_BY_ERROR) <= names
-    for keys in failures.KEYS_BY_ERROR.values():
-        assert keys[0] in AdhesionCase.model_fields
+    for choices in failures.KEYS_BY_ERROR.values():
+        for keys in choices:
+            assert any(keys[0] in model.model_fields for model in (AdhesionCase, DefectCase))
+
+
+def test_a_mistake_points_at_the_key_of_its_study(tmp_path):
+    from atomistic.errors import InvalidPlaneError
+
+    path = tmp_path / "case.yaml"
+    for text, place in ((CASE, "4:13: interface.plane: "), (DEFECT, "4:8: body.plane: ")):
+        path.write_text(text)
+        assert failures.message(InvalidPlaneError("no"), case_file=path) == f"{path}:{place}no"
 
 
 def mpi_run(ranks, script, *arguments, timeout=60):

@@ -198,13 +198,94 @@ def test_compounds_hcp_and_other_specimens_are_cases_too(write):
     assert block.specimen.height == pytest.approx(700.0)
 
 
-@pytest.mark.parametrize("study", TEMPLATES)
-def test_the_commented_case_files_are_valid_and_name_the_defaults(write, study):
+@pytest.mark.parametrize(
+    ("study", "sections"),
+    [
+        ("adhesion", ("law", "decohesion", "mesh", "solver", "verification", "output")),
+        ("defect", ("material", "compare", "solver", "output")),
+    ],
+)
+def test_the_commented_case_files_are_valid_and_name_the_defaults(write, study, sections):
     loaded = load_case(write(TEMPLATES[study]))
-    assert loaded.law == type(loaded.law)()
-    assert loaded.decohesion == type(loaded.decohesion)()
-    assert loaded.mesh == type(loaded.mesh)()
-    assert loaded.solver == type(loaded.solver)()
+    for section in sections:
+        assert getattr(loaded, section) == type(getattr(loaded, section))()
+    assert set(TEMPLATES) == {"adhesion", "defect"}
+
+
+DEFECT = """\
+study: defect
+potential: eam-al
+crystal: {element: Al, structure: fcc}
+body: {plane: [1, 1, 1], size: [40 nm, 40 nm]}
+defect: {type: void, radius: 0.8 nm}
+strain: {xx: 0.01}
+zone: {shape: around, margin: 1.2 nm}
+method: bgfc
+"""
+
+DEFECT_MISTAKES = [
+    ("type: void", "type: viod", 5, 10, "defect.type", "'viod' is not one of", 'mean "void"?'),
+    ("type: void, ", "", 5, 1, "defect", "the key 'type' is missing", "vacancy, void, dipole or inclusion"),
+    ("type: void, radius: 0.8 nm", "type: void", 5, 1, "defect.radius", "missing", "radius: 0.8 nm"),
+    (
+        "type: void, radius: 0.8 nm",
+        "type: dipole, character: edge, separation: 3 nm",
+        5,
+        24,
+        "defect.character",
+        "dipoles of edge dislocations are not built",
+        "character: screw",
+    ),
+    ("type: void, radius: 0.8 nm", "type: dipole, separation: 50 nm", 5, 24, "defect.separation", "height", "together"),
+    ("type: void, rad", "type: inclusion, element: Al, rad", 5, 27, "defect.element", "is no defect", "another"),
+    ("0.8 nm}", "0.8 nm, center: [0 nm]}", 5, 38, "defect.center", "has 1 coordinates", "Write 2"),
+    ("structure: fcc", "structure: hcp", 3, 24, "crystal.structure", "fcc or bcc, not hcp", "another crystal"),
+    ("[40 nm, 40 nm]", "[40 nm]", 4, 26, "body.size", "1 lengths for a body of dimension 2", "30 nm"),
+    ("[1, 1, 1]", "[1, 1, 1, 1]", 4, 8, "body.plane", "must sum to zero", "[1, 1, -2, 1]"),
+    ("[1, 1, 1]", "[1, 1, -2, 1]", 4, 8, "body.plane", "four indices", "three"),
+    ("plane: [1, 1, 1]", "growth: [1, 1, -2]", 4, 8, "body.growth", "needs its plane", "plane too"),
+    ("[1, 1, 1]", "[1, 1, 1], growth: [1, 1, 1]", 4, 26, "body.growth", "does not lie in the plane", "leave"),
+    ("[1, 1, 1]", "[1, 1, 1], dimension: 3", 4, 40, "body.size", "2 lengths for a body of dimension 3", "10 nm"),
+    ("size: [40 nm, 40 nm]", "dimension: 3, size: [4 nm, 4 nm, 4 nm]", 4, 8, "body.plane", "means nothing", "Leave"),
+    ("xx: 0.01", "xx: 1%", 6, 10, "strain.xx", "got '1%'", "number"),
+    ("xx: 0.01", "xx: 0.3", 6, 10, "strain.xx", "got 0.3", "less than or equal to 0.2"),
+    ("shape: around", "shape: round", 7, 8, "zone.shape", "'round' is not one of", 'mean "around"?'),
+    ("margin: 1.2 nm", "margin: 12", 7, 23, "zone.margin", "12 has no unit", '"12 nm"'),
+    ("margin: 1.2 nm", "margin: 1.2 nm, blend: 0 nm", 7, 39, "zone.blend", "needs a blend", "Leave blend out"),
+    ("shape: around, margin", "shape: disc, center: [0 nm], radius", 7, 21, "zone.center", "1 entries", "Write 2"),
+    (
+        "around, margin: 1.2 nm",
+        "band, points: [[0 nm], [1 nm]], half_width: 1 nm",
+        7,
+        30,
+        "zone.points[0]",
+        "1 coord",
+        "2",
+    ),
+    ("method: bgfc", "method: shwarz", 8, 1, "method", "'shwarz' is not", 'mean "schwarz"?'),
+    ("1.2 nm}\nmethod: bgfc", "1.2 nm, blend: 1 nm}\nmethod: qce", 7, 39, "zone.blend", "has no blend", "bgfc"),
+    ("method: bgfc", "solver: {tolerance: 1 eV}", 8, 10, "solver.tolerance", "eV is an energy", "eV/angstrom"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "line", "column", "key", "cause", "fix"), DEFECT_MISTAKES)
+def test_each_mistake_in_a_defect_has_its_place_cause_and_fix(write, old, new, line, column, key, cause, fix):
+    assert DEFECT.count(old) == 1
+    path = write(DEFECT.replace(old, new))
+    with pytest.raises(CaseError) as caught:
+        load_case(path)
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.column, problem.key) == (line, column, key)
+    assert cause in str(problem)
+    assert fix in str(problem)
+
+
+def test_a_good_defect_survives_json(write):
+    loaded = load_case(write(DEFECT))
+    assert loaded.zone.margin == pytest.approx(12.0)
+    assert loaded.solver.tolerance == 1e-4
+    assert type(loaded)(**loaded.model_dump(mode="json")) == loaded
+    assert pickle.loads(pickle.dumps(loaded)) == loaded
 
 
 def test_a_key_is_located_or_the_closest_above_it(write):

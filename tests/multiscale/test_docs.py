@@ -7,8 +7,24 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from multiscale.config import AdhesionCase, Block, DoubleCantileverBeam, ImportedSpecimen, load_case
+from multiscale.config import (
+    AdhesionCase,
+    AroundModel,
+    BandModel,
+    Block,
+    BoxModel,
+    DefectCase,
+    DipoleModel,
+    DiscModel,
+    DoubleCantileverBeam,
+    ImportedSpecimen,
+    InclusionModel,
+    VacancyModel,
+    VoidModel,
+    load_case,
+)
 from multiscale.config.base import _models
+from multiscale.config.handshake import ZoneModel
 from multiscale.plots import make_plots
 
 DOCS = Path(__file__).parents[2] / "docs" / "cases.md"
@@ -23,23 +39,37 @@ def keys(model: type[BaseModel], above: str = "") -> typing.Iterator[str]:
             yield above + name
 
 
-def test_every_key_is_documented_and_no_other():
-    table = DOCS.read_text(encoding="utf-8").split("## Keys")[1].split("### Potentials")[0]
-    documented = {
-        key
-        for row in table.splitlines()
-        for key in re.findall(r"`([a-z_.]+)`", row.split("|")[1] if "|" in row else "")
-    }
-    assert documented == set(keys(AdhesionCase))
+def between(start: str, end: str) -> list[str]:
+    return DOCS.read_text(encoding="utf-8").split(start)[1].split(end)[0].splitlines()
 
 
-@pytest.mark.parametrize("model", [DoubleCantileverBeam, Block, ImportedSpecimen])
-def test_every_key_of_each_specimen_is_documented(model):
-    table = DOCS.read_text(encoding="utf-8").split("### Specimens")[1].split("A support")[0]
-    row = next(
-        row for row in table.splitlines() if f"| `{typing.get_args(model.model_fields['shape'].annotation)[0]}`" in row
-    )
-    assert set(re.findall(r"`([a-z_]+)`", row.split("|")[2])) == set(model.model_fields) - {"shape"}
+@pytest.mark.parametrize(
+    ("case", "start", "end"),
+    [
+        (AdhesionCase, "## Keys of the adhesion study", "### Potentials"),
+        (DefectCase, "## Keys of the defect study", "### Defects"),
+    ],
+)
+def test_every_key_is_documented_and_no_other(case, start, end):
+    cells = [row.split("|")[1] for row in between(start, end) if row.startswith("|")]
+    documented = {key for cell in cells for key in re.findall(r"`([A-Za-z_.]+)`", cell)}
+    assert documented == set(keys(case))
+
+
+@pytest.mark.parametrize(
+    ("model", "start", "end"),
+    [
+        *((model, "### Specimens", "A support") for model in (DoubleCantileverBeam, Block, ImportedSpecimen)),
+        *((model, "### Defects", "### Zones") for model in (VacancyModel, VoidModel, DipoleModel, InclusionModel)),
+        *((model, "### Zones", "## Mistakes") for model in (AroundModel, DiscModel, BoxModel, BandModel)),
+    ],
+)
+def test_every_key_of_each_kind_is_documented(model, start, end):
+    tag = "shape" if "shape" in model.model_fields else "type"
+    name = typing.get_args(model.model_fields[tag].annotation)[0]
+    row = next(row for row in between(start, end) if row.startswith(f"| `{name}`"))
+    shared = set(ZoneModel.model_fields) if issubclass(model, ZoneModel) else set()
+    assert set(re.findall(r"`([a-z_]+)`", row.split("|")[2])) == set(model.model_fields) - {tag} - shared
 
 
 def test_the_examples_work(tmp_path):
@@ -51,6 +81,8 @@ def test_the_examples_work(tmp_path):
     python = re.search(r"```python\n(.*?)```", text, re.S)[1].replace("case.yaml", str(path))
     exec(python, names)
     assert names["case"] == loaded
+    path.write_text(re.search(r"```yaml\n(study: defect.*?)```", text, re.S)[1])
+    assert isinstance(load_case(path), DefectCase)
 
 
 def test_plots_of_nothing_are_none(tmp_path):

@@ -1,0 +1,375 @@
+"""The adhesion study with a zone of atoms: the same interface, the same law, but in a patch of it the atoms themselves.
+
+Relax the crystal, pull the interface apart, take the crystal's own nonlinear elasticity out of the curve, make the continuum
+of that crystal, put the patch of atoms between finite elements and law, see that nothing is counted twice, open the specimen
+step by step, compare opening and traction of both sides along the interface, and account for the energy.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from coupling.errors import HandshakeConvergenceError
+from coupling.handshake import CoupledModel, HandshakeOptions, HandshakeSolution, make_method
+from coupling.handshake.loading import LoadPath, LoadStep
+from coupling.handshake.profile import HandshakeProfile, interface_profile
+from coupling.ledger import EnergyLedger, Term
+from multiscale.config import AdhesionCase
+from multiscale.progress import Phase, Progress
+from multiscale.run import RunDirectory
+from multiscale.studies import adhesion_files, patch_files
+from multiscale.studies.defect_files import write_interaction
+from multiscale.studies.interface import InterfaceCharacter, characterise_interface
+from multiscale.studies.patch import (
+    PatchCharacter,
+    PatchPlan,
+    Supports,
+    audit_of,
+    build_patch,
+    characterise_patch,
+    plan_patch,
+    spacing_of,
+    zone_of,
+)
+from multiscale.units import EV_PER_A3_IN_GPA, format_length
+
+Array = NDArray[np.float64]
+#: The largest part of the work that may be missing from the account of a method with an energy.
+CLOSURE_BOUND = 1e-3
+#: Ghost tractions above this share of the peak are told.
+GHOST_BOUND = 0.01
+#: Searches that a load step takes, about, in evaluations, to predict the cost.
+_USUAL_CALLS = 12
+RELEASED = "released in jumps"
+#: Where each term is counted.
+DOMAINS = {
+    "atoms": ("core and blend", "Σ(1 − β)V over the sites"),
+    "bulk": ("blend and elements", "Σ v_T W over the elements, v_T less what the atoms own"),
+    "interface": ("interface beyond the core", "weighted cohesive energy, stored and dissipated"),
+    "ghost force correction": ("blend", "dead load that keeps the perfect crystal at rest"),
+    RELEASED: ("steps in which the path broke off", "work less change of energy there: it goes into motion"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """An equilibrium at which profiles were taken.
+
+    Attributes:
+        step: the equilibrium.
+        profile: along the interface.
+        history: of the law there.
+        jump: largest change of the normal traction between neighbouring sites of the handshake, eV/Å³.
+        kink: largest distance of the normal traction at a site of the handshake from the mean of its neighbours, eV/Å³: what a
+            gradient along the interface leaves out.
+        ghost: largest difference of a site's normal traction from the mean over the block, eV/Å³; NaN in other specimens.
+    """
+
+    step: LoadStep
+    profile: HandshakeProfile
+    history: Array | None
+    jump: float
+    kink: float
+    ghost: float
+
+
+@dataclass(kw_only=True)
+class AdhesionZoneResult:
+    """What a run leaves in memory; the rest is in its directory.
+
+    Attributes:
+        directory: of the run.
+        interface: what the atoms said of interface and law.
+        character: what the potential says of the crystal on both sides.
+        plan: of zone and specimen.
+        model: the coupled specimen.
+        steps: the path, the unloaded state first.
+        outputs: equilibria with profiles.
+        ledger: energies as changes from the unloaded state; None where sites have none.
+        calls: of the potential, for the zone alone.
+        seconds: wall time of the loading, of which inside the potential.
+        warnings: what a reader of the results should know.
+    """
+
+    directory: Path
+    interface: InterfaceCharacter
+    character: PatchCharacter
+    plan: PatchPlan
+    model: CoupledModel
+    steps: list[LoadStep] = field(default_factory=list)
+    outputs: list[Output] = field(default_factory=list)
+    ledger: EnergyLedger | None = None
+    calls: int = 0
+    seconds: tuple[float, float] = (0.0, 0.0)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def area(self) -> float:
+        """Of the uncracked interface, Å²."""
+        interface = self.model.body.interface
+        assert interface is not None
+        return float(self.model.whole_facets @ interface.lengths) * self.model.body.thickness
+
+    @property
+    def parted(self) -> LoadStep | None:
+        """The last step, if the law has nothing left anywhere on an uncracked interface by then."""
+        interface, last = self.model.body.interface, self.steps[-1]
+        assert interface is not None
+        counted = (self.model.partition.facet_weights > 0.5)[interface.facet_of_point]
+        open_ = interface.openings(last.u)[counted, 0] >= interface.law.final_opening
+        return last if open_.all() and not self.plan.crack else None
+
+    @property
+    def work_of_separation(self) -> float:
+        """Change of all energies per area once the bodies are apart, eV/Å²; NaN before, and where sites have no energy."""
+        last = self.parted
+        if last is None or not last.energies:
+            return float("nan")
+        return (sum(last.energies.values()) - sum(self.steps[0].energies.values())) / self.area
+
+
+def follow_zone(case: AdhesionCase, run: RunDirectory, comm: MPI.Comm, progress: Progress) -> AdhesionZoneResult:
+    """The study itself, from the potential to the audit (collective)."""
+    interface = characterise_interface(case, comm=comm, progress=progress)
+    adhesion_files.write_interface(run, interface, comm)
+    character = characterise_patch(case, interface, comm=comm, progress=progress)
+    write_interaction(run, character.interaction)
+
+    with progress.phase("zone and specimen"):
+        plan = plan_patch(case, interface, character)
+        model = build_patch(case, interface, character, plan, comm)
+    for line in audit_of(model, plan):
+        progress.note(line)
+    run.event("audit", lines=audit_of(model, plan), nodes=len(model.body.nodes))
+
+    result = AdhesionZoneResult(directory=run.path, interface=interface, character=character, plan=plan, model=model)
+    with progress.phase("loading", total=case.loading.opening.steps + 1) as phase:
+        try:
+            load_specimen(case, run, result, phase)
+        except HandshakeConvergenceError as error:
+            run.event("no_convergence", error=str(error))
+            patch_files.write_path(run, result)
+            patch_files.write_profiles(run, result)
+            patch_files.write_state(run, result, error.solution.u, "last")
+            raise
+
+    with progress.phase("results"):
+        result.warnings = [*warnings_of(case, interface, character, plan), *warnings_after(case, result)]
+        patch_files.write_path(run, result)
+        patch_files.write_profiles(run, result)
+        patch_files.write_results(run, case, result)
+    return result
+
+
+def load_specimen(case: AdhesionCase, run: RunDirectory, result: AdhesionZoneResult, phase: Phase) -> None:
+    """Open the specimen step by step, with profiles and files at the outputs (collective).
+
+    Raises:
+        HandshakeConvergenceError: no equilibrium; its last state has one displacement a node.
+    """
+    model, plan, opening = result.model, result.plan, case.loading.opening
+    body, counter = model.body, model.atoms.counter
+    calls, seconds, began = counter.calls, counter.seconds, time.perf_counter()
+    method = make_method(zone_of(case).method, model)
+    holds = Supports(plan)
+    path = LoadPath(
+        method,
+        direction=holds.direction(body),
+        options=options_of(case),
+        max_cutbacks=zone_of(case).solver.max_cutbacks,
+        apart=holds.apart(body),
+        report=lambda load, iteration, force: phase.describe(
+            f"opening {format_length(load)}, iteration {iteration}, largest force {force:.1e} eV/Å"
+        ),
+    )
+
+    def on_step(step: LoadStep) -> None:
+        result.steps.append(step)
+        enter(result, step)
+        done, every = len(result.steps) - 1, case.output.fields_every
+        if done and (done == opening.steps or (every and done % every == 0)):
+            result.model = path.model
+            result.outputs.append(take_output(result, step))
+            patch_files.write_state(run, result, step.u, f"{done:04d}", load=step.load)
+        result.calls = counter.calls - calls
+        result.seconds = (time.perf_counter() - began, counter.seconds - seconds)
+        run.event("step", **patch_files.step_event(step))
+        phase.advance(1, f"opening {format_length(step.load)}, {step.iterations} iterations")
+
+    loads = np.linspace(0.0, opening.to, opening.steps + 1)[1:]
+    try:
+        path.follow(loads.tolist(), on_step=on_step)
+    except HandshakeConvergenceError as error:
+        state = error.solution
+        assert isinstance(state, HandshakeSolution)
+        hint = ""
+        if plan.crack:
+            hint = (
+                ". Ahead of a sharp crack elements and atoms may reach the strength of the crystal itself: what was computed is "
+                "written; open the specimen less, or take longer elements (mesh.degree: 1)"
+            )
+        raise HandshakeConvergenceError(f"{error}{hint}", solution=state.on_nodes(method.nodal(state.u))) from error
+    result.model = path.model
+
+
+def options_of(case: AdhesionCase) -> HandshakeOptions:
+    """The case's solver settings."""
+    solver = zone_of(case).solver
+    return HandshakeOptions(
+        tolerance=solver.tolerance,
+        solver=solver.type,
+        max_iterations=solver.max_iterations,
+        max_calls=solver.max_calls,
+        depth=solver.depth,
+        largest_step=solver.largest_step,
+    )
+
+
+def enter(result: AdhesionZoneResult, step: LoadStep) -> None:
+    """Enter a step into the ledger: changes of the weighted energies from the unloaded state."""
+    if not step.energies:
+        return
+    if result.ledger is None:
+        names = [*step.energies, RELEASED]
+        result.ledger = EnergyLedger(
+            [Term(name=name, domain=DOMAINS[name][0], note=DOMAINS[name][1]) for name in names]
+        )
+    first, before = result.steps[0].energies, result.steps[max(len(result.steps) - 2, 0)].energies
+    changes = {name: step.energies[name] - first[name] for name in step.energies}
+    released = float(result.ledger.column(RELEASED)[-1]) if result.ledger.entries else 0.0
+    if step.jumped:
+        released += step.work - (sum(step.energies.values()) - sum(before.values()))
+    result.ledger.record(
+        load=step.load,
+        work_increment=step.work,
+        step_defect=step.defect,
+        **{name.replace(" ", "_"): value for name, value in [*changes.items(), (RELEASED, released)]},
+    )
+
+
+def take_output(result: AdhesionZoneResult, step: LoadStep) -> Output:
+    """Profiles of opening and traction along the interface at a step (collective; three calls of the potential)."""
+    profile = interface_profile(result.model, step.u)
+    ghost = float("nan")
+    if not result.plan.crack:
+        mean = step.reaction / result.area
+        ghost = float(np.nanmax(np.abs(profile.traction[:, 0] - mean)))
+    traction = profile.traction[:, 0]
+    bends = np.abs(traction[1:-1] - 0.5 * (traction[:-2] + traction[2:]))[profile.handshake[1:-1]]
+    return Output(
+        step=step,
+        profile=profile,
+        history=result.model.history,
+        jump=profile.jump,
+        kink=float(bends.max(initial=0.0)),
+        ghost=ghost,
+    )
+
+
+def warnings_of(
+    case: AdhesionCase, interface: InterfaceCharacter, character: PatchCharacter, plan: PatchPlan
+) -> list[str]:
+    """What a user should know before trusting the numbers."""
+    found, zone = [], zone_of(case)
+    capabilities, extraction = interface.potential.capabilities, interface.extraction
+    if zone.method == "bqce":
+        found.append(
+            "bqce is a control: it leaves ghost forces where atoms and elements meet. Use bqcf or bgfc for results"
+        )
+    if interface.work_relaxed is not None and interface.work_relaxed > 0.0:
+        excess = extraction.work / interface.work_relaxed - 1.0
+        if abs(excess) > CLOSURE_BOUND:
+            found.append(
+                f"the law ({interface.curve.mode} separation) differs by {excess:+.2%} from the work of separation of atoms with "
+                "relaxed surfaces, so that of the whole depends on how much of the interface is atoms"
+            )
+    if case.law.type != "tabulated":
+        found.append(
+            f"a law of type {case.law.type} is not that of the atoms beside it: tractions will differ in the handshake"
+        )
+    if plan.mesh.path is not None and plan.facet > plan.mesh.zone / 3.9:
+        found.append(
+            f"a cohesive zone of {format_length(plan.mesh.zone)} spans only {plan.mesh.zone / plan.facet:.1f} spacings of the "
+            "lattice, the shortest facets there are: the crack is trapped between them"
+        )
+    if plan.width < 2.0 * spacing_of(character.lattice):
+        found.append(f"the blend is only {plan.width:.1f} Å wide: about as wide as the core is best")
+    left_out = character.interaction.cut_off_part(plan.pad)
+    if zone.method in ("bqcf", "schwarz") and plan.pad < character.force_range:
+        found.append(
+            f"pads of {plan.pad:.1f} Å cut off {left_out:.1e} of the force constants; forces reach {character.force_range:.1f} Å "
+            "at this tolerance"
+        )
+    if capabilities.precision == "float32":
+        found.append(
+            f"{capabilities.name} computes in float32: its noise, about 1e-6 eV/Å in forces, bounds the tolerance"
+        )
+        if zone.method == "bgfc":
+            found.append(
+                "weighted energies of message-passing potentials lose their stability before the peak: bgfc may stall there. "
+                "Use bqcf near it"
+            )
+    return found
+
+
+def warnings_after(case: AdhesionCase, result: AdhesionZoneResult) -> list[str]:
+    """What the run itself showed."""
+    found, peak = [], result.interface.extraction.peak_traction
+    jumps = [step.load for step in result.steps if step.jumped]
+    if jumps:
+        found.append(
+            f"the path broke off {'once' if len(jumps) == 1 else f'{len(jumps)} times'}, first before an opening of "
+            f"{format_length(jumps[0])}: what the work exceeds the stored energy by there goes into motion, which statics "
+            "does not follow"
+        )
+    ghosts = [output.ghost for output in result.outputs if np.isfinite(output.ghost) and not output.step.jumped]
+    if ghosts and max(ghosts) > GHOST_BOUND * peak:
+        found.append(
+            f"ghost traction of {max(ghosts) * EV_PER_A3_IN_GPA:.2f} GPa, {max(ghosts) / peak:.1%} of the peak: widen the blend"
+        )
+    if zone_of(case).method == "bgfc" and result.ledger is not None and result.ledger.run_closure() > CLOSURE_BOUND:
+        found.append(
+            f"work and energies differ by {result.ledger.run_closure():.1e} of the work: take more load steps, or the "
+            "potential's energy has jumps at its cutoff"
+        )
+    material = result.character.material
+    if hasattr(material, "strain_over_range"):
+        body = result.model.body
+        weighted = (result.model.partition.cell_weights > 0.01)[body.cell_of_point]
+        strained = material.strain_over_range(body.gradients(result.steps[-1].u))[weighted]
+        worst = max(
+            [float(material.strain_over_range(body.gradients(o.step.u))[weighted].max()) for o in result.outputs]
+            + [float(strained.max())]
+        )
+        if worst > 1.0:
+            found.append(
+                f"elements are strained up to {worst:.1f} times the range of the fitted strain energy: raise "
+                "zone.material.largest_strain"
+            )
+    return found
+
+
+def predict_zone(
+    case: AdhesionCase, interface: InterfaceCharacter, comm: MPI.Comm
+) -> tuple[Sequence[tuple[str, str]], list[str]]:
+    """What to expect of a case before its specimen is loaded: rows of label and value, and warnings (collective).
+
+    Meshes the specimen and evaluates it once.
+    """
+    character = characterise_patch(case, interface, comm=comm, progress=Progress.silent())
+    plan = plan_patch(case, interface, character)
+    model = build_patch(case, interface, character, plan, comm)
+    method = make_method(zone_of(case).method, model)
+    began = time.perf_counter()
+    method.evaluate(np.zeros(method.shape))
+    seconds = time.perf_counter() - began
+    calls = _USUAL_CALLS * (case.loading.opening.steps + 1)
+    rows = patch_files.prediction_rows(character, plan, model, seconds=seconds, calls=calls)
+    return rows, warnings_of(case, interface, character, plan)
