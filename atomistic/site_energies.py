@@ -115,6 +115,11 @@ class AtomCluster:
         return self.potential.capabilities.name
 
     @property
+    def reach(self) -> float | None:
+        """The potential's cutoff, Å, if it says: for message-passing potentials that of one layer."""
+        return self.potential.capabilities.cutoff
+
+    @property
     def precision(self) -> str:
         """ "float32" or "float64", that of the energies."""
         return self.potential.capabilities.precision

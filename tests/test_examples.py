@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from examples import adhesion_driver, void_driver
+from examples import adhesion_driver, adhesion_zone_driver, void_driver
 from tests.mpi import run_mpi
 
 ROOT = Path(__file__).parents[1]
@@ -40,7 +40,7 @@ def test_the_driver(tmp_path, capsys):
     assert float(re.search(r"crack advance ([\d.]+) nm", printed)[1]) > 5.0
 
 
-@pytest.mark.parametrize("name", ["adhesion_driver.py", "void_driver.py"])
+@pytest.mark.parametrize("name", ["adhesion_driver.py", "adhesion_zone_driver.py", "void_driver.py"])
 def test_the_drivers_are_short(name):
     assert len((ROOT / "examples" / name).read_text().splitlines()) <= 40
 
@@ -57,7 +57,7 @@ def test_the_case_file(tmp_path):
     assert (tmp_path / "run" / "report.html").stat().st_size > 100_000
 
 
-def run_example(tmp_path, name, *, ranks=1, **changes):
+def run_example(tmp_path, name, *, ranks=1, timeout=280, **changes):
     """Run a shipped case with some keys changed, and return its directory."""
     yaml = YAML()
     case = yaml.load(ROOT / "examples" / name)
@@ -65,7 +65,8 @@ def run_example(tmp_path, name, *, ranks=1, **changes):
         case[key] = dict(case[key]) | below if isinstance(below, dict) else below
     yaml.dump(case, tmp_path / "case.yaml")
     directory = tmp_path / f"run{ranks}"
-    run_mpi(ranks, ["-m", "multiscale", "run", str(tmp_path / "case.yaml"), "-o", str(directory)], timeout=280)
+    command = ["-m", "multiscale", "run", str(tmp_path / "case.yaml"), "-o", str(directory)]
+    run_mpi(ranks, command, timeout=timeout)
     return directory
 
 
@@ -134,3 +135,38 @@ def test_the_main_job_debonds(tmp_path):
     assert value(tmp_path / "run", "crack advance") >= 100.0
     assert value(tmp_path / "run", "closure of the run") <= 1e-3
     assert value(tmp_path / "run", "closure of a step") <= 1e-8
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_the_zone_at_an_interface(tmp_path, ranks):
+    run = run_example(tmp_path, "adhesion_zone_eam.yaml", ranks=ranks, loading={"opening": {"to": "2 nm", "steps": 5}})
+    assert value(run, "largest load") == pytest.approx(1.7962, abs=1e-3)
+    assert value(run, "closure of the run") < 1e-3
+    assert value(run, "traction out of line in the handshake") < 0.5
+    assert value(run, "potential calls of the zone") < 60
+    assert (run / "report.html").stat().st_size > 100_000
+
+
+def test_the_zone_driver(tmp_path, capsys):
+    works = adhesion_zone_driver.main(str(tmp_path), sizes=("0.6 nm", "1.6 nm"))
+    assert works[1] == pytest.approx(works[0], rel=1e-3)
+    assert works[0] == pytest.approx(2.479, abs=2.5e-3)
+    assert "core of 0.6 nm" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_zone_at_an_interface_as_shipped(tmp_path):
+    run = run_example(tmp_path, "adhesion_zone_eam.yaml")
+    assert value(run, "closure of the run") < 3e-4
+    assert value(run, "closure of a step") < 1e-4
+    assert value(run, "traction out of line in the handshake") < 1.5
+
+
+@pytest.mark.slow
+def test_the_zone_of_sevennet_as_shipped(tmp_path):
+    """Al(111) parts where the potential alone says so, with 300 to 450 atoms in at most 150 calls."""
+    run = run_example(tmp_path, "adhesion_zone_sevennet.yaml", timeout=1500)
+    assert 300 <= value(run, "atoms") <= 450
+    assert value(run, "potential calls of the zone") <= 150
+    assert value(run, "work of separation of the whole") == pytest.approx(WORK, abs=2e-3)
+    assert value(run, "double counting") <= 1e-12

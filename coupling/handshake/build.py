@@ -31,7 +31,7 @@ def couple(
     domain: ArrayLike,
     width: float,
     pad: float,
-    interaction: float = 0.0,
+    interaction: float | None = None,
     blend: str = "quintic",
     beta: Callable[[NDArray[np.int64], Array], Array] | None = None,
     absent: Callable[[Array], Mask] | ArrayLike | None = None,
@@ -54,7 +54,8 @@ def couple(
         domain: (k, 2) corners of the body, counter-clockwise; in 3D two opposite corners in lattice indices.
         width: of the blend around the core, Å; 0 for methods without a blend.
         pad: of the atoms beyond the blend that complete neighbourhoods, Å.
-        interaction: distance up to which one site's energy feels another atom, Å: the least width of a blend.
+        interaction: distance up to which one site's energy feels another atom, Å: the least width of a blend. By
+            default what the atoms say of their potential: its cutoff.
         blend: blending function by name; `beta` replaces it by a function of (indices, distance).
         absent: places without an atom (predicate), or their lattice indices.
         far_field: (c, c) homogeneous deformation F₀ applied far away; by default none.
@@ -70,6 +71,7 @@ def couple(
         DoubleCountingError: the audit of the volumes fails.
     """
     spacing = float(np.linalg.norm(lattice.basis, axis=1).min())
+    interaction = reach_of(make_atoms, lattice) if interaction is None else interaction
     if 0.0 < width < interaction * (1.0 - 1e-9):
         raise PartitionError(
             f"a blend {width:.3g} Å wide for a potential whose sites reach {interaction:.3g} Å: each site would see across "
@@ -118,6 +120,11 @@ def couple(
     return CoupledModel(
         body=body, partition=partition, make_atoms=make_atoms, far_field=gradient, held=fixed, make_perfect=make_perfect
     )
+
+
+def reach_of(make_atoms: AtomsFactory, lattice: Lattice) -> float:
+    """Distance (Å) up to which a site's energy feels another atom, as what drives the atoms says; 0 where it does not."""
+    return float(getattr(make_atoms(np.zeros((1, lattice.dimension), dtype=np.int64)), "reach", None) or 0.0)
 
 
 def audit_lines(partition: Partition) -> list[str]:

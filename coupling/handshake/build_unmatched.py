@@ -16,6 +16,7 @@ from continuum.mesh.simplex import SimplexMesh
 from continuum.points import locate
 from coupling.blending import blend as blending
 from coupling.errors import PartitionError
+from coupling.handshake.build import reach_of
 from coupling.handshake.model import AtomsFactory
 from coupling.handshake.unmatched import UnmatchedModel
 from coupling.partition import Partition
@@ -40,7 +41,7 @@ def couple_arlequin(
     pad: float,
     spacing: float,
     offset: ArrayLike = (0.0, 0.0),
-    interaction: float = 0.0,
+    interaction: float | None = None,
     blend: str = "minimal-curvature",
     beta: Callable[[Integers, Array], Array] | None = None,
     absent: Callable[[Array], Mask] | ArrayLike | None = None,
@@ -67,7 +68,8 @@ def couple_arlequin(
         pad: of the atoms beyond the overlap that complete neighbourhoods, Å.
         spacing: size of the finite elements in the overlap, Å.
         offset: (2,) of their nodes from the lattice's sites, Å.
-        interaction: distance up to which one site's energy feels another atom, Å: the least width of the overlap.
+        interaction: distance up to which one site's energy feels another atom, Å: the least width of the overlap. By
+            default what the atoms say of their potential: its cutoff.
         blend: blending function by name; polynomials leave the outermost atoms almost no weight, hence many iterations. `beta`
             replaces it by a function of (indices, distance).
         absent: places without an atom (predicate), or their lattice indices.
@@ -99,6 +101,7 @@ def couple_arlequin(
     ):
         if not (np.isfinite(value) and value > 0.0):
             raise PartitionError(f"{name} = {value!r} Å: expected a length above zero")
+    interaction = reach_of(make_atoms, lattice) if interaction is None else interaction
     least = max(interaction, spacing)
     if width < least * (1.0 - 1e-9):
         raise PartitionError(

@@ -114,7 +114,7 @@ class HandshakeSolverModel(CaseModel):
 
     tolerance: Force = Field(default="1e-4 eV/angstrom", validate_default=True, examples=["1e-4 eV/angstrom"])
     """largest force left on an unknown"""
-    type: Literal["auto", "newton", "newton-krylov", "anderson"] = "auto"
+    type: Literal["auto", "newton", "newton-krylov", "lbfgs", "anderson"] = "auto"
     """solver"""
     turns: Literal["monolithic", "plain", "aitken", "anderson"] = "monolithic"
     """method schwarz: both sides at once, or by turns with this acceleration"""

@@ -174,7 +174,7 @@ def test_a_beam_with_atoms_ahead_of_its_crack(tmp_path, method):
     assert (result.model.partition.facet_weights[result.model.body.interface.midpoints[:, 0] < 90.0] == 0.0).all()
     assert np.isnan(result.work_of_separation)
     assert result.ledger.step_closure() < 1e-4
-    assert result.ledger.run_closure() < 2e-3
+    assert result.ledger.run_closure() < {"bgfc": 2e-3, "bqcf": 5e-3}[method]
     profile = result.outputs[-1].profile
     assert profile.traction[0, 0] > 3.0 * abs(profile.traction[-1, 0])
     assert result.outputs[-1].kink < 0.01 * result.interface.extraction.peak_traction
@@ -202,7 +202,8 @@ def test_without_an_equilibrium_the_state_is_written(tmp_path):
 def test_the_law_is_relaxed_only_where_its_curve_is_smooth():
     """Aluminium as Angelo and co-workers have it opens with a jump: the law is that of rigid separation then."""
     jumps = {"name": "lammps", "pair_style": "eam/alloy", "files": ["NiAlH_jea.eam.alloy"], "elements": ["Al"]}
-    case = AdhesionCase(**CASE | {"potential": jumps, "crystal": {"element": "Al", "structure": "fcc"}})
+    changes = {"potential": jumps, "crystal": {"element": "Al", "structure": "fcc"}, "law": {"unloading": "reversible"}}
+    case = AdhesionCase(**CASE | changes)
     rows, _ = predict(case)
     assert any(label == "work of separation, rigid" for label, _ in rows)
     rows, _ = predict(AdhesionCase(**CASE))
