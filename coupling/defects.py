@@ -164,9 +164,10 @@ def screw_dipole(lattice: Lattice, *, center: ArrayLike, separation: float) -> S
     middle = np.asarray(center, dtype=float)
     half = np.array([0.0, 0.5 * separation])
     upper, lower = _centroid(lattice, middle + half), _centroid(lattice, middle - half)
-    if np.linalg.norm(upper - lower) < _spacing(lattice):
+    if separation < lattice.row_spacing or np.linalg.norm(upper - lower) < _spacing(lattice):
         raise DefectError(
-            f"separation = {separation:.3g} Å puts both dislocations into the same place of the lattice: move them apart"
+            f"separation = {separation:.3g} Å puts both dislocations into the same place of the lattice: move them apart, by at "
+            f"least {lattice.row_spacing:.3g} Å"
         )
     return ScrewDipole(
         upper=(float(upper[0]), float(upper[1])),

@@ -31,8 +31,16 @@ class DefectError(CouplingError):
     """A defect that its lattice or its zone cannot hold."""
 
 
+class ForeignElementError(DefectError):
+    """An inclusion of an element that the potential does not know."""
+
+
 class TooManyAtomsError(CouplingError):
     """A comparison with all atoms of a body that has more of them than allowed."""
+
+
+class StrainError(CouplingError):
+    """A far field under which the perfect crystal is unstable."""
 
 
 class PartitionError(CouplingError):

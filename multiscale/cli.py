@@ -16,7 +16,17 @@ EPILOG = 'Start with "multiscale init adhesion" or "init defect", then "multisca
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 physics or numerics failed, 2 the user's mistake."""
     arguments = build_parser().parse_args(argv)
-    return arguments.command(arguments)
+    try:
+        code: int = arguments.command(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        _complain("stopped by the user")
+        return 130
+    except BrokenPipeError:
+        # The reader, such as head, has seen enough; Python would complain once more when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -138,6 +148,8 @@ def _guarded(work: Any, arguments: argparse.Namespace, *, comm: Any, directory: 
     case_file = getattr(arguments, "case", None)
 
     def report(error: BaseException) -> None:
+        if isinstance(error, BrokenPipeError):
+            raise error
         if arguments.traceback:
             import traceback
 
@@ -163,6 +175,10 @@ def _run(arguments: argparse.Namespace) -> int:
         progress = Progress.silent() if arguments.quiet else Progress.on(comm)
         runner(case)(case, directory=directory, comm=comm, progress=progress, force=arguments.force)
         if comm.rank == 0:
+            from multiscale.summary import summary_lines
+
+            for line in summary_lines(directory):
+                print(line)
             print(f"Report: {directory / 'report.html'}")
 
     return _guarded(work, arguments, comm=comm, directory=directory)

@@ -246,6 +246,10 @@ def print_findings(findings: list[Finding], *, console: Any = None) -> None:
         console.print("[green]Everything needed works.[/green]")
 
 
+# Columns of a table in a file or a pipe: a potential stays on one line.
+_WIDE = 120
+
+
 def print_potentials(*, console: Any = None) -> None:
     """Print the potentials that have names, installed ones first, and what each gives."""
     from rich.console import Console
@@ -254,25 +258,29 @@ def print_potentials(*, console: Any = None) -> None:
 
     from atomistic.potentials import available_potentials
 
-    console = console or Console(highlight=False)
+    console = console or Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
     infos = available_potentials()
     table = Table(box=None, padding=(0, 1), header_style="bold")
-    for heading in ("", "name", "family", "elements", "gives", "precision", "devices", "MPI"):
-        table.add_column(heading, no_wrap=heading in ("name", "family", "precision"))
+    for heading in ("", "name", "family", "elements", "site energies", "stress", "precision", "devices", "MPI"):
+        table.add_column(heading, no_wrap=heading in ("name", "family", "site energies", "precision"))
     for info in sorted(infos, key=lambda info: not info.installed):
         able = info.capabilities
-        gives = ["energy", "forces"] + ["stress"] * able.stress + ["per-atom energies"] * able.energies_per_atom
+        sites = "weighted" if able.weighted_site_energies else ""
         mark = MARKS["fine" if info.installed else "optional"]
         table.add_row(
-            mark, info.name, info.family, _elements(able.elements), ", ".join(gives), able.precision,
+            mark, info.name, info.family, _elements(able.elements), sites, "yes" if able.stress else "", able.precision,
             ", ".join(able.devices), "yes" if able.parallel else "",
         )  # fmt: skip
     console.print(table)
+    console.print(
+        "All give energy and forces. Weighted site energies: methods bgfc, bqce, arlequin; without: bqcf, schwarz, clamped.",
+        soft_wrap=True,
+    )
     for family, install in sorted({(info.family, info.install) for info in infos if not info.installed}):
         console.print(f"{MARKS['optional']} {family}: [bold]{escape(install)}[/bold]")
     console.print(
         "Others: any LAMMPS pair style, any ASE calculator, a checkpoint; the comments of a file from "
-        "[bold]multiscale init adhesion[/bold] show how.",
+        "[bold]multiscale init defect[/bold] show how.",
         soft_wrap=True,
     )
 

@@ -35,11 +35,13 @@ KEYS_BY_ERROR: dict[str, tuple[tuple[str, ...], ...]] = {
     "CrystalMismatchError": (("material",), ("zone", "material")),
     "InteractionError": (("zone",),),
     "WeightedEnergiesError": (("method",), ("zone", "method")),
+    "ForeignElementError": (("defect", "element"),),
     "DefectError": (("defect",),),
     "ZoneError": (("zone",),),
     "PartitionError": (("zone",),),
     "DoubleCountingError": (("zone",),),
     "TransferError": (("zone",),),
+    "StrainError": (("strain",),),
     "MethodError": (("method",), ("zone", "method")),
     "TooManyAtomsError": (("compare", "largest"),),
 }

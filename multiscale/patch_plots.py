@@ -216,6 +216,7 @@ def draw_profiles(data: PatchData) -> Any:
                     axes.axvspan(x[side].min(), x[side].max(), color=FAINT, alpha=0.7, linewidth=0)
         axes.set_xlim(max(inside.min() - margin, x.min()), min(inside.max() + margin, x.max()))
     top.set(title="Opening of the rows beside the interface", ylabel="gap (Å)")
+    bottom.margins(y=0.14)
     bottom.set(title="Normal traction: lines in all, dots the atoms' own", xlabel="x (nm)", ylabel="traction (GPa)")
     bottom.legend(title="opening of the specimen", loc="center left", bbox_to_anchor=(1.0, 1.1))
     if core.any():

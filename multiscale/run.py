@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from multiscale.failures import EXIT_MISTAKE, exit_code
 from multiscale.units import ANGSTROM_IN_NM, EV_PER_A3_IN_GPA
 
 RECORDED_PACKAGES = [
@@ -106,7 +107,7 @@ class RunDirectory:
         if self.path.exists() and not self.path.is_dir():
             return f"{self.path} is a file. Choose another directory with -o"
         if self.path.is_dir() and any(self.path.iterdir()):
-            if not force:
+            if not force and not self._left_by_a_mistake():
                 return f"{self.path} is not empty. Choose another directory with -o, or write over it with --force"
             for stale in ("events.jsonl", "results.json", "report.html"):
                 (self.path / stale).unlink(missing_ok=True)
@@ -115,6 +116,13 @@ class RunDirectory:
         except OSError as error:
             return f"{self.path} cannot be made ({error.strerror}). Choose another directory with -o"
         return None
+
+    def _left_by_a_mistake(self) -> bool:
+        """Whether the directory only holds a run that a mistake in its case ended: no result is lost with it."""
+        try:
+            return bool(json.loads(self.file("run.json").read_text(encoding="utf-8")).get("mistake"))
+        except (OSError, ValueError, AttributeError):
+            return False
 
     def file(self, name: str) -> Path:
         """Path of a file in the directory."""
@@ -196,6 +204,15 @@ class RunDirectory:
             self._record["error"] = error
         self._save()
         self.event("run_ended", status=status, **({"error": error} if error else {}))
+
+    def fail(self, error: BaseException, *, phases: Mapping[str, float] | None = None) -> None:
+        """Close ``run.json`` after an error, not collectively: "interrupted" by the user, else "failed".
+
+        A user's mistake is marked as such, so that the mended case may use the directory.
+        """
+        self._record["mistake"] = exit_code(error) == EXIT_MISTAKE
+        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        self.finish(status, phases=phases, error=str(error) or type(error).__name__)
 
     def _save(self) -> None:
         self.write_json("run.json", self._record)

@@ -93,8 +93,9 @@ def check_same_crystal(
             f"Atoms ({potential.capabilities.name!r}) and continuum are not the same crystal: on the undeformed lattice the "
             f"atoms are strained by {match.atoms_strain:.1e} from rest and the continuum by {match.continuum_strain:.1e} "
             f"(at most {largest_strain:.0e} is accepted), and their elastic constants differ by "
-            f"{100 * match.stiffness_mismatch:.2g}% (at most {100 * largest_mismatch:.2g}%). Relax the crystal with this "
-            "potential (`relax_crystal`) and take the continuum from the same crystal (`cauchy_born`)."
+            f"{100 * match.stiffness_mismatch:.2g}% (at most {100 * largest_mismatch:.2g}%). In a case, choose "
+            "another material.type, or accept the difference with material.largest_mismatch; in Python, take crystal "
+            "(`relax_crystal`) and continuum (`cauchy_born`) from the same potential."
         )
     return match
 

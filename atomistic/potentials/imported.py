@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ase.calculators.calculator import Calculator
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 from mpi4py import MPI
 
-from atomistic.errors import MissingEngineError, UnknownPotentialError
+from atomistic.errors import AtomisticError, EvaluationError, MissingEngineError, UnknownPotentialError
 from atomistic.potentials.base import Capabilities, Potential
 
 EMT = "ase.calculators.emt:EMT"
@@ -62,9 +62,12 @@ def load_imported(path: str, *, arguments: Mapping[str, Any] | None, elements: I
         raise UnknownPotentialError(
             f"{path} refused its arguments: {error}. It takes {attribute}{signature}."
         ) from error
+    except Exception as error:
+        raise UnknownPotentialError(f"{path} could not be made: {type(error).__name__}: {error}.") from error
     if not isinstance(calculator, Calculator):
         raise UnknownPotentialError(f"{path} gave a {type(calculator).__name__}, which is no ASE calculator.")
     known = set(calculator.implemented_properties)
+    calculator.calculate = _named(calculator.calculate, path)  # type: ignore[method-assign]
     return Potential(
         calculator=calculator,
         capabilities=Capabilities(
@@ -76,6 +79,20 @@ def load_imported(path: str, *, arguments: Mapping[str, Any] | None, elements: I
         ),
         comm=MPI.COMM_SELF,
     )
+
+
+def _named(calculate: Callable[..., None], path: str) -> Callable[..., None]:
+    """Let errors of a foreign calculator say whose they are."""
+
+    def named(*arguments: Any, **options: Any) -> None:
+        try:
+            calculate(*arguments, **options)
+        except (NotImplementedError, PropertyNotImplementedError, AtomisticError, EvaluationError, MemoryError):
+            raise
+        except Exception as error:
+            raise EvaluationError(f"The calculator {path!r} failed: {type(error).__name__}: {error}") from error
+
+    return named
 
 
 def _signature(factory: Any) -> str:

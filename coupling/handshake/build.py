@@ -133,6 +133,6 @@ def audit_lines(partition: Partition) -> list[str]:
     return [
         f"atoms: {counts['core']} core, {counts['blend']} blend, {counts['pad']} pad"
         + (f"; {int(partition.absent.sum())} missing" if partition.absent.any() else ""),
-        f"volume: {audit.atomistic:.6g} counted by atoms + {audit.continuum:.6g} by elements = {audit.expected:.6g} "
+        f"volume: {audit.atomistic:.6g} counted by atoms + {audit.continuum:.6g} by elements = {audit.expected:.6g} Å³ "
         f"(relative difference {audit.relative_error:.1e})",
     ]

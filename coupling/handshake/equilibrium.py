@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, gmres
 
+from atomistic.errors import CauchyBornError
 from continuum.factorise import Factor
 from coupling.acceleration import Anderson
 from coupling.errors import HandshakeConvergenceError, MethodError
@@ -28,6 +29,8 @@ SOLVERS = ("newton", "newton-krylov", "anderson", "lbfgs")
 _ROUNDING = 1e-12
 # Iterations after which the stiffness of an interface that has opened further is taken anew.
 _RENEWAL = 12
+# Halvings of a step that the material refuses.
+_HALVINGS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +147,27 @@ class _Search:
             solution=self.solution(u, balance),
         )
 
+    def attempt(self, u: Array) -> Balance | None:
+        """Evaluate a trial; None where the material refuses its strain, or forces are not finite."""
+        try:
+            there = self.method.evaluate(u)
+        except CauchyBornError:
+            return None
+        return there if np.isfinite(there.residual).all() else None
+
+    def advance(self, u: Array, balance: Balance, step: Array) -> tuple[Array, Balance]:
+        """Take a step, shortened where it strains the body beyond what its material takes.
+
+        Raises:
+            HandshakeConvergenceError: with the state before the step, which cannot be made short enough.
+        """
+        for halving in range(_HALVINGS + 1):
+            trial = u + 0.5**halving * step
+            there = self.attempt(trial)
+            if there is not None:
+                return trial, there
+        raise self.fail(u, balance, "the next step strains the elements beyond what their material takes")
+
     def bounded(self, step: Array) -> Array:
         """The step, shortened to the largest one allowed."""
         largest = float(np.abs(step).max())
@@ -246,8 +270,8 @@ def _search_line(search: _Search, u: Array, balance: Balance, step: Array) -> tu
     for halving in range(12):
         length = 0.5**halving
         trial = u + length * step
-        there = search.method.evaluate(trial)
-        if not np.isfinite(there.residual).all():
+        there = search.attempt(trial)
+        if there is None:
             continue
         if balance.energy is not None and there.energy is not None and slope < 0.0:
             slack = _ROUNDING * max(abs(balance.energy), 1.0) * 10
@@ -280,8 +304,7 @@ def _anderson(search: _Search, u: Array) -> HandshakeSolution:
         step = search.bounded(-factor.solve(residual))
         wanted = np.array(u)
         wanted[moving] = accelerate.next(u[moving], (u + step)[moving])
-        u = u + search.bounded(wanted - u)
-        balance = method.evaluate(u)
+        u, balance = search.advance(u, balance, search.bounded(wanted - u))
     raise search.fail(u, balance, f"{len(search.history)} iterations")
 
 
@@ -323,8 +346,9 @@ def _lbfgs(search: _Search, u: Array) -> HandshakeSolution:
         for (s, y, curvature), share in zip(pairs, reversed(shares), strict=True):
             direction += (share - np.vdot(y, direction) / curvature) * s
         step = np.where(moving, largest * search.bounded(-direction), 0.0)
-        u = u + step
-        balance = method.evaluate(u)
+        before = u
+        u, balance = search.advance(u, balance, step)
+        step = u - before
         change = np.where(search.free, balance.residual, 0.0) - force
         curvature = float(np.vdot(step, change))
         if curvature > 1e-10 * float(np.linalg.norm(step) * np.linalg.norm(change)):

@@ -35,6 +35,20 @@ def check_character(value: Any) -> Any:
     return value
 
 
+def check_method(value: Any) -> Any:
+    """Say where the method is that cases do not offer.
+
+    Raises:
+        ValueError: for arlequin.
+    """
+    if value == "arlequin":
+        raise ValueError(
+            "arlequin couples in Python only, by coupling.handshake.couple_arlequin. Write bgfc, or bqcf where the potential "
+            "gives forces only"
+        )
+    return value
+
+
 class PlacedModel(CaseModel):
     """A defect with a place in the body."""
 
@@ -108,7 +122,9 @@ class DefectCase(StudyCase):
     """homogeneous strain applied far away"""
     zone: Zone = Field(examples=[{"shape": "around", "margin": "1.2 nm"}])
     """where atoms are atoms"""
-    method: Literal["bgfc", "bqcf", "schwarz", "bqce", "qce", "clamped"] = "bgfc"
+    method: Annotated[Literal["bgfc", "bqcf", "schwarz", "bqce", "qce", "clamped"], BeforeValidator(check_method)] = (
+        "bgfc"
+    )
     """how atoms and finite elements are joined"""
     material: MaterialModel = MaterialModel()
     """the continuum made from the potential"""
@@ -133,6 +149,13 @@ class DefectCase(StudyCase):
                 f"{self.crystal.structure}. Choose another crystal",
                 "crystal",
                 "structure",
+            )
+        if self.solver.turns != "monolithic" and self.method != "schwarz":
+            raise KeyedError(
+                f"only the method schwarz takes turns, and the method is {self.method}. Leave turns out, or write "
+                "method: schwarz",
+                "solver",
+                "turns",
             )
         check_zone(self.zone, method=self.method, dimension=dimension)
         center = self.defect.center

@@ -16,6 +16,12 @@ LARGEST_STRAIN = 0.2
 """Of the far field: beyond it no crystal's strain energy means anything."""
 
 
+LARGEST_SIZE = 1e6
+"""Of a body, Å: a hundred micrometres, beyond which places of atoms in it lose digits."""
+LEAST_TOLERANCE = 1e-9
+"""Of forces, eV/Å: what rounding leaves of them."""
+
+
 class ZoneModel(CaseModel):
     """What all zones share: how the core goes over into the finite elements."""
 
@@ -71,17 +77,17 @@ Zone = Annotated[AroundModel | DiscModel | BoxModel | BandModel, Field(discrimin
 class StrainModel(CaseModel):
     """A homogeneous strain applied far away, in the axes of the laboratory: F₀ = I + ε."""
 
-    xx: float = Field(default=0.0, ge=-LARGEST_STRAIN, le=LARGEST_STRAIN)
+    xx: float = Field(default=0.0, ge=-LARGEST_STRAIN, le=LARGEST_STRAIN, allow_inf_nan=False)
     """along x, the growth direction"""
-    yy: float = Field(default=0.0, ge=-LARGEST_STRAIN, le=LARGEST_STRAIN)
+    yy: float = Field(default=0.0, ge=-LARGEST_STRAIN, le=LARGEST_STRAIN, allow_inf_nan=False)
     """along y, the plane's normal"""
-    zz: float = Field(default=0.0, ge=-LARGEST_STRAIN, le=LARGEST_STRAIN)
+    zz: float = Field(default=0.0, ge=-LARGEST_STRAIN, le=LARGEST_STRAIN, allow_inf_nan=False)
     """along z"""
-    yz: float = Field(default=0.0, ge=-LARGEST_STRAIN, le=LARGEST_STRAIN)
+    yz: float = Field(default=0.0, ge=-LARGEST_STRAIN, le=LARGEST_STRAIN, allow_inf_nan=False)
     """tensor component: half the engineering shear"""
-    xz: float = Field(default=0.0, ge=-LARGEST_STRAIN, le=LARGEST_STRAIN)
+    xz: float = Field(default=0.0, ge=-LARGEST_STRAIN, le=LARGEST_STRAIN, allow_inf_nan=False)
     """tensor component"""
-    xy: float = Field(default=0.0, ge=-LARGEST_STRAIN, le=LARGEST_STRAIN)
+    xy: float = Field(default=0.0, ge=-LARGEST_STRAIN, le=LARGEST_STRAIN, allow_inf_nan=False)
     """tensor component"""
 
 
@@ -127,6 +133,15 @@ class HandshakeSolverModel(CaseModel):
     largest_step: Length = Field(default="0.3 angstrom", validate_default=True)
     """a displacement beyond this shortens the step"""
 
+    @model_validator(mode="after")
+    def _attainable(self) -> HandshakeSolverModel:
+        if self.tolerance < LEAST_TOLERANCE:
+            raise KeyedError(
+                f"a force of {self.tolerance:.1e} eV/Å is lost in rounding. Write at least {LEAST_TOLERANCE:g} eV/angstrom",
+                "tolerance",
+            )
+        return self
+
 
 class BodyModel(CaseModel):
     """The body: a plane one that repeats along the front, or a solid one in the crystal's cubic axes."""
@@ -146,6 +161,12 @@ class BodyModel(CaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> BodyModel:
+        if max(self.size) > LARGEST_SIZE:
+            raise KeyedError(
+                f"a body of {format_length(max(self.size))} is too large to be meshed down to single atoms. Write at most "
+                f"{format_length(LARGEST_SIZE)}",
+                "size",
+            )
         if len(self.size) != self.dimension:
             example = '["30 nm", "30 nm"]' if self.dimension == 2 else '["10 nm", "10 nm", "10 nm"]'
             raise KeyedError(
@@ -200,6 +221,10 @@ def check_zone(zone: ZoneModel, *, method: str, dimension: int) -> None:
                 f"{name} has {len(given)} entries for a body of dimension {dimension}. Write {dimension}", "zone", name
             )
     if isinstance(zone, BandModel):
+        if len(set(zone.points)) < 2:
+            raise KeyedError(
+                "all points of the band are the same. Give two points apart, or write shape: disc", "zone", "points"
+            )
         for index, point in enumerate(zone.points):
             if len(point) != dimension:
                 raise KeyedError(

@@ -43,7 +43,7 @@ specimen:
   initial_crack: 600 nm
   # thickness: 1 nm             # plane strain; loads are reported per width
 
-# zone:                         # atoms in a patch of the interface, for specimens of nanometres (block: width: 16 nm, height: 8 nm)
+# zone:                         # atoms in a patch of the interface, for specimens of nanometres (block: 16 nm by 8 nm)
 #   shape: box                  # or disc (radius)
 #   size: [1.4 nm, 1.4 nm]      # of the core, along the interface and across it
 #   # at: 8 nm                  # middle of the core, from the left end
@@ -96,7 +96,7 @@ body:
   # grading: {exponent: 1.5, slope: 0.5, largest: 3 nm}       # how elements grow away from the zone
 
 defect:
-  type: void                    # or vacancy; dipole (separation: 3 nm); inclusion (element: Cu, radius: 0.8 nm)
+  type: void                    # or vacancy; dipole (separation: 3 nm); inclusion (element, radius), for alloys
   radius: 0.8 nm
   # center: [0 nm, 0 nm]
 

@@ -16,6 +16,7 @@ from scipy.spatial import ConvexHull
 from atomistic.cauchy_born import LinearCauchyBorn
 from atomistic.elasticity import rotate_stiffness
 from atomistic.lattice import Lattice
+from atomistic.ranks import on_first_rank
 from coupling.errors import TooManyAtomsError
 from coupling.handshake import CoupledModel, HandshakeOptions, HandshakeSolution, couple, find_equilibrium
 from coupling.handshake.clamped import Clamped
@@ -147,6 +148,7 @@ def all_atoms_model(case: DefectCase, character: CrystalCharacter, plan: ZonePla
         domain=domain,
         width=0.0,
         pad=pad,
+        interaction=character.site_range,
         absent=plan.defect.absent,
         far_field=plan.far_field,
     )
@@ -240,14 +242,17 @@ def compare(
         cell_error=error,
         distance=edges[some],
         profile=np.sqrt(total[some] / area[some]),
-        energy=defect_energy(whole, reference, character),
+        energy=defect_energy(whole, reference, character, comm=comm),
     )
 
 
-def defect_energy(model: CoupledModel, found: HandshakeSolution, character: CrystalCharacter) -> float:
-    """Energy of the body with its defect less that of the perfect crystal of as many atoms, both under F₀, eV.
+def defect_energy(
+    model: CoupledModel, found: HandshakeSolution, character: CrystalCharacter, *, comm: MPI.Comm
+) -> float:
+    """Energy of the body with its defect less that of the perfect crystal of as many atoms, both under F₀, eV (collective).
 
-    For missing atoms this is the formation energy, the atoms taken to the perfect crystal.
+    For missing atoms this is the formation energy, the atoms taken to the perfect crystal under F₀, where each has the energy
+    that the potential gives it: the continuum has no part in the price.
 
     Only methods with an energy have one; of others NaN.
     """
@@ -258,6 +263,16 @@ def defect_energy(model: CoupledModel, found: HandshakeSolution, character: Crys
     perfect, _ = model.perfect(still, weights)
     if weights is not None:
         perfect += model.continuum(still, partition.cell_weights, partition.facet_weights).bulk
-    density = float(character.material.energy(model.far_field[None])[0])
-    missing = int(partition.absent.sum()) * partition.lattice.site_volume * density
-    return found.balance.energy - perfect + missing
+    missing = int(partition.absent.sum())
+    if missing:
+        perfect -= missing * site_energy(character, model.far_field, comm=comm)
+    return found.balance.energy - perfect
+
+
+def site_energy(character: CrystalCharacter, far_field: Array, *, comm: MPI.Comm) -> float:
+    """Energy of an atom of the perfect crystal under F₀ by the potential, eV (collective)."""
+    atoms = character.lattice.supercell([1] * character.lattice.dimension)
+    atoms.set_cell(atoms.cell.array @ far_field.T, scale_atoms=True)
+    return on_first_rank(
+        lambda: character.potential.evaluate(atoms).energy / len(atoms), potential=character.potential, comm=comm
+    )

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from atomistic.cauchy_born import CauchyBorn, CrystalMatch, cauchy_born, check_same_crystal
 from atomistic.crystal import Crystal, Orientation, orient, relax_crystal
+from atomistic.errors import LatticeError, UnknownElementError
 from atomistic.interaction import Interaction, measure_interaction
 from atomistic.lattice import Lattice, bulk_lattice, plane_lattice
 from atomistic.potentials import Potential, load_potential
 from atomistic.site_energies import AtomCluster
 from continuum.mesh.growth import Growth
 from coupling.defects import Defect, Inclusion, Void, check_extent, fading, screw_dipole, vacancy
+from coupling.errors import DefectError, ForeignElementError, StrainError
 from coupling.handshake import CoupledModel, couple
 from coupling.zones import Band, Box, Disc, Zone, clearance
 from multiscale.config import (
@@ -33,6 +35,7 @@ from multiscale.config import (
 from multiscale.config.handshake import ZoneModel
 from multiscale.progress import Progress
 from multiscale.studies.interface import one_torch_thread
+from multiscale.units import EV_PER_A3_IN_GPA, format_length
 
 Array = NDArray[np.float64]
 #: Planes of the bodies where a case names none.
@@ -45,6 +48,8 @@ _UNSEEN = 0.1
 _SLACK = 0.35
 #: Between the defect's edge and that of the core there is at least this, in lattice spacings.
 _EDGE = 1.0
+#: Directions of waves in a plane, to see whether the strained crystal is stable.
+_DIRECTIONS = 36
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +116,8 @@ def characterise_crystal(case: DefectCase, *, comm: MPI.Comm, progress: Progress
     """
     with progress.phase("potential"):
         potential = load_potential(case.potential, comm=comm, device=case.device)
-        potential.check_elements([*case.crystal.species, *foreign_elements(case)])
+        potential.check_elements(case.crystal.species)
+        check_foreign(case, potential)
         one_torch_thread()
     with progress.phase("crystal"):
         crystal = relax_crystal(
@@ -159,6 +165,18 @@ def characterise_crystal(case: DefectCase, *, comm: MPI.Comm, progress: Progress
     )
 
 
+def check_foreign(case: DefectCase, potential: Potential) -> None:
+    """Refuse an inclusion of an element that the potential does not know.
+
+    Raises:
+        ForeignElementError: naming the element.
+    """
+    try:
+        potential.check_elements(foreign_elements(case))
+    except UnknownElementError as error:
+        raise ForeignElementError(str(error)) from error
+
+
 def foreign_elements(case: DefectCase) -> Sequence[str]:
     """Elements that only the defect holds."""
     return (case.defect.element,) if isinstance(case.defect, InclusionModel) else ()
@@ -168,6 +186,7 @@ def plan_zone(case: DefectCase, character: CrystalCharacter) -> ZonePlan:
     """Lay out defect, core, blend, pad and body.
 
     Raises:
+        StrainError: the perfect crystal is unstable under the far strain.
         DefectError: the defect does not fit the lattice or the core.
         ZoneError: the zone makes no shape in this body.
     """
@@ -175,6 +194,8 @@ def plan_zone(case: DefectCase, character: CrystalCharacter) -> ZonePlan:
     defect = make_defect(case, lattice)
     zone = make_zone(case.zone, defect, default_center(case))
     check_extent(defect, zone, margin=_EDGE * spacing(lattice) if isinstance(case.defect, DipoleModel) else 0.0)
+    check_some_atoms(defect, lattice)
+    check_stable(character, far_field(case.strain))
     domain, corners = make_domain(case, lattice)
     pad = case.zone.pad
     if pad is None:
@@ -199,6 +220,54 @@ def plan_zone(case: DefectCase, character: CrystalCharacter) -> ZonePlan:
 def spacing(lattice: Lattice) -> float:
     """Shortest distance of neighbouring sites in the mesh, Å."""
     return float(np.linalg.norm(lattice.basis, axis=1).min())
+
+
+def check_some_atoms(defect: Defect, lattice: Lattice) -> None:
+    """Refuse a void or an inclusion between the atoms.
+
+    Raises:
+        DefectError: it holds no site.
+    """
+    if not isinstance(defect, Void):
+        return
+    reach = np.array(defect.center) + (defect.radius + spacing(lattice)) * np.array([[-1.0], [1.0]])
+    sites = lattice.places(lattice.indices_within(None, *reach))
+    if (defect.absent(sites) | defect.foreign(sites)).any():
+        return
+    raise DefectError(
+        f"no atom lies within {defect.radius:.3g} Å of the defect's center: nothing would be missing or foreign; enlarge the "
+        f"radius (neighbours are {spacing(lattice):.3g} Å apart) or move the center onto a site"
+    )
+
+
+def check_stable(character: CrystalCharacter, far_field: Array) -> None:
+    """Refuse a far field under which the perfect crystal is unstable: some wave lowers its energy.
+
+    The acoustic tensor Q_ik = n_J ∂²W/∂F_iJ∂F_kL n_L must be positive definite for all directions n (Hadamard), in a plane
+    body those of the plane.
+
+    Raises:
+        StrainError: it is not.
+    """
+    m = character.lattice.dimension
+    angle = np.linspace(0.0, np.pi, _DIRECTIONS, endpoint=False)
+    n = np.column_stack([np.cos(angle), np.sin(angle), np.zeros_like(angle)])
+    if m == 3:
+        # Points spread evenly over the half sphere.
+        height = (np.arange(_DIRECTIONS**2) + 0.5) / _DIRECTIONS**2
+        turn = np.pi * (1.0 + 5.0**0.5) * np.arange(_DIRECTIONS**2)
+        flat = np.sqrt(1.0 - height**2)
+        n = np.column_stack([flat * np.cos(turn), flat * np.sin(turn), height])
+    least = []
+    for gradient in (np.eye(3), far_field):
+        tangent = np.asarray(character.material.tangent(gradient[None]))[0]
+        least.append(float(np.linalg.eigvalsh(np.einsum("nj,ijkl,nl->nik", n, tangent, n)).min()))
+    if least[1] <= 0.0:
+        raise StrainError(
+            f"the perfect crystal is unstable under this strain: its least elastic stiffness of a wave is "
+            f"{least[1] * EV_PER_A3_IN_GPA:.3g} GPa, {least[0] * EV_PER_A3_IN_GPA:.3g} GPa at rest, and no defect has an "
+            "equilibrium in it; make the strain smaller"
+        )
 
 
 def default_center(case: DefectCase) -> tuple[float, ...]:
@@ -249,8 +318,17 @@ def core_size(model: ZoneModel, defect: Defect) -> float:
 
 
 def make_domain(case: DefectCase, lattice: Lattice) -> tuple[Array, Array]:
-    """The body as the mesh wants it, and its corners (k, m), Å."""
+    """The body as the mesh wants it, and its corners (k, m), Å.
+
+    Raises:
+        LatticeError: it is hardly larger than the lattice's spacing.
+    """
     size = np.array(case.body.size)
+    if size.min() < 4.0 * spacing(lattice):
+        raise LatticeError(
+            f"a body of {format_length(float(size.min()))} holds hardly any atoms, which are {spacing(lattice):.2f} Å apart: "
+            "make it several nanometres larger than the zone"
+        )
     if case.body.dimension == 2:
         # Sides on rows and columns of sites: the same boundary for elements and for atoms.
         step = np.array([np.linalg.norm(lattice.row @ lattice.basis), lattice.row_spacing])

@@ -46,6 +46,8 @@ Array = NDArray[np.float64]
 CLOSURE_BOUND = 1e-3
 #: Calls of the potential that an equilibrium takes, about, to predict its cost.
 _USUAL_CALLS = 40
+#: Far strains beyond this may lie beyond what a crystal with a defect bears.
+_LARGE_STRAIN = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +109,9 @@ def run_defect(
     try:
         result = _follow_story(case, run, comm, progress)
     except BaseException as error:
-        run.finish("failed", phases=progress.seconds, error=str(error))
+        run.fail(error, phases=progress.seconds)
+        if isinstance(error, HandshakeConvergenceError) and comm.rank == 0:
+            make_report(run.path)
         raise
     run.finish("finished", phases=progress.seconds)
     if comm.rank == 0:
@@ -138,19 +142,24 @@ def _follow_story(case: DefectCase, run: RunDirectory, comm: MPI.Comm, progress:
         except HandshakeConvergenceError as error:
             write_state(run, case, plan, model, error.solution)
             run.event("no_convergence", error=str(error))
-            raise
+            raise HandshakeConvergenceError(f"{error}. {_advice(case, run)}", solution=error.solution) from error
     write_state(run, case, plan, model, solution)
 
     ledger = None
     with progress.phase("energy"):
         if solution.balance.energy is not None:
             ledger = account(method, start, solution, points=case.output.closure_points)
-        energy = defect_energy(model, solution, character)
+        energy = defect_energy(model, solution, character, comm=comm)
 
     comparison = None
     if case.compare.all_atoms:
         with progress.phase("all atoms") as phase:
-            comparison = compare(case, character, plan, model, solution, comm=comm, phase=phase)
+            try:
+                comparison = compare(case, character, plan, model, solution, comm=comm, phase=phase)
+            except HandshakeConvergenceError as error:
+                raise HandshakeConvergenceError(
+                    f"the comparison with all atoms: {error}. {_advice(case, run)}", solution=error.solution
+                ) from error
         files.write_comparison(run, comparison)
 
     with progress.phase("results"):
@@ -168,6 +177,16 @@ def _follow_story(case: DefectCase, run: RunDirectory, comm: MPI.Comm, progress:
         )
         files.write_results(run, case, result)
     return result
+
+
+def _advice(case: DefectCase, run: RunDirectory) -> str:
+    """What to do where no equilibrium was found."""
+    strained = any(abs(component) > _LARGE_STRAIN for component in case.strain.model_dump().values())
+    return (
+        f"The last state is in {run.path} (zone.extxyz, body.vtu). "
+        + ("The crystal or its defect may be unstable at this strain: make it smaller. " if strained else "")
+        + "Try solver.type: lbfgs, a smaller solver.largest_step, or more solver.max_calls"
+    )
 
 
 def options_of(case: DefectCase) -> HandshakeOptions:
@@ -288,12 +307,23 @@ def warnings_of(
                 "enlarge the zone or material.largest_strain"
             )
     if ledger is not None and case.output.closure_points and ledger.step_closure() > CLOSURE_BOUND:
-        found.append(
-            f"forces along the way from start to end miss {ledger.step_closure():.1e} of the energy's change: give more "
-            "output.closure_points; where that changes nothing, the potential's energy jumps as pairs cross its cutoff, which "
-            "no force shows"
-        )
+        found.append(_open_account(character, solution, ledger))
     return found
+
+
+def _open_account(character: CrystalCharacter, solution: HandshakeSolution | None, ledger: EnergyLedger) -> str:
+    """Why forces may miss part of the energy's change: the rounding of a huge body's energy, or a jump in the potential."""
+    missed = f"forces along the way from start to end miss {ledger.step_closure():.1e} of the energy's change. "
+    energy = 0.0 if solution is None else max(map(abs, solution.balance.terms.values()), default=0.0)
+    if np.finfo(float).eps * energy > 0.1 * CLOSURE_BOUND * abs(float(ledger.total[-1])):
+        return (
+            missed
+            + f"The body's energy, {energy:.1e} eV, is so large that its rounding hides the change: make it smaller"
+        )
+    return missed + (
+        f"The usual cause is {character.potential.capabilities.name} itself: an energy that jumps as pairs cross its cutoff, "
+        "which no force shows; where more output.closure_points change nothing, only another potential closes the account"
+    )
 
 
 def predict(case: DefectCase, *, comm: MPI.Comm = MPI.COMM_WORLD) -> tuple[list[tuple[str, str]], list[str]]:

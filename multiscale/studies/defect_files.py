@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atomistic.interaction import Interaction
+from coupling.defects import ScrewDipole
 from coupling.handshake import CoupledModel
 from multiscale.config import DefectCase, DipoleModel
 from multiscale.progress import format_seconds
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 ROLES = ("core", "blend", "pad")
+_REFERENCE = "less the perfect crystal under F₀"
 Row = tuple[str, str, float | int | str | None, str, str]
 
 
@@ -164,6 +166,7 @@ def _zone_quantities(case: DefectCase, result: DefectResult) -> list[Row]:
     rows: list[Row] = [
         ("atoms", "N_a", sum(counts.values()), "", ", ".join(f"{counts[role]} {role}" for role in ROLES)),
         ("missing atoms", "", int(partition.absent.sum()), "", ""),
+        *_dipole_quantities(case, result.plan),
         ("nodes", "N_h", len(body.nodes), "", f"{held} of them free, {len(body.cells)} elements, {case.body.elements}"),
         ("sites of the body", "", whole, "", f"{whole / max(sum(counts.values()), 1):.0f} for each atom computed"),
         ("width of the blend", "", result.plan.width, "Å", f"{case.method}, {case.zone.blending}"),
@@ -178,6 +181,15 @@ def _zone_quantities(case: DefectCase, result: DefectResult) -> list[Row]:
         ),
     ]
     return rows
+
+
+def _dipole_quantities(case: DefectCase, plan: ZonePlan) -> list[Row]:
+    """How far apart the dislocations began, once each was moved between rows of atoms."""
+    if not isinstance(case.defect, DipoleModel) or not isinstance(plan.defect, ScrewDipole):
+        return []
+    apart = float(np.linalg.norm(np.subtract(plan.defect.upper, plan.defect.lower)))
+    asked = f"at the start, between rows of atoms; asked for {format_length(case.defect.separation)}"
+    return [("separation of the dislocations", "", apart * ANGSTROM_IN_NM, "nm", asked)]
 
 
 def _equilibrium_quantities(case: DefectCase, result: DefectResult) -> list[Row]:
@@ -233,7 +245,9 @@ def _energy_rows(case: DefectCase, result: DefectResult, energy: float, whom: st
     )
     symbol = "E_f" if not whom else ""
     lattice = result.model.partition.lattice
-    where = f"per period of {lattice.thickness:.3f} Å along the front" if lattice.dimension == 2 else ""
+    where = _REFERENCE
+    if lattice.dimension == 2:
+        where += f", per period of {lattice.thickness:.3f} Å along the front"
     rows: list[Row] = [(name + whom, symbol, energy, "eV", where)]
     if lattice.dimension == 2:
         period = lattice.thickness * float(result.plan.far_field[2, 2])
@@ -268,7 +282,7 @@ def _comparison_quantities(result: DefectResult) -> list[Row]:
     if np.isfinite(result.energy) and np.isfinite(comparison.energy):
         missing = result.model.partition.absent.any()
         name = "formation energy" if missing else "energy of the defect"
-        rows.append((f"{name}, all atoms", "", comparison.energy, "eV", ""))
+        rows.append((f"{name}, all atoms", "", comparison.energy, "eV", _REFERENCE))
         rows.append(
             (
                 f"difference of the {name}",

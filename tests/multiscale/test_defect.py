@@ -1,6 +1,7 @@
 """The defect study on a void small enough for a test: its numbers, its files, its refusals."""
 
 import json
+from dataclasses import replace
 
 import ase.io
 import meshio
@@ -8,13 +9,24 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from coupling.errors import DefectError, HandshakeConvergenceError, MethodError, PartitionError, TooManyAtomsError
-from coupling.handshake import METHODS, make_method
-from multiscale.config import DefectCase
+from atomistic.errors import CauchyBornError
+from coupling.errors import (
+    DefectError,
+    ForeignElementError,
+    HandshakeConvergenceError,
+    MethodError,
+    PartitionError,
+    StrainError,
+    TooManyAtomsError,
+)
+from coupling.handshake import METHODS, HandshakeOptions, find_equilibrium, make_method
+from multiscale.config import CaseError, DefectCase
 from multiscale.progress import Progress
+from multiscale.run import RunDirectory, RunExistsError
 from multiscale.studies import all_atoms
 from multiscale.studies.coupled_zone import characterise_crystal, plan_zone
 from multiscale.studies.defect import account, predict, run_defect
+from multiscale.summary import summary_lines
 from multiscale.tables import read_table
 from tests.mpi import run_mpi
 
@@ -76,6 +88,42 @@ def test_the_account_notices_a_force_that_is_missing(finished):
 
     ledger = account(Lossy(), finished.start, finished.solution, points=6)
     assert ledger.step_closure() > 3e-2
+
+
+def test_all_atoms_know_nothing_of_the_continuum(finished):
+    """Missing atoms are priced by the potential: at 1% of strain a linear continuum has another energy."""
+    character = finished.character
+    atom = all_atoms.site_energy(character, finished.plan.far_field, comm=MPI.COMM_SELF)
+    continuum = character.material.energy(finished.plan.far_field[None])[0] * character.lattice.site_volume
+    assert atom == pytest.approx(continuum, abs=1e-6)
+    blind = replace(character, material=None)
+    energy = all_atoms.defect_energy(finished.model, finished.solution, blind, comm=MPI.COMM_SELF)
+    assert energy == pytest.approx(finished.energy, abs=1e-9)
+
+
+def test_a_step_that_the_material_refuses_is_shortened(finished):
+    """Elements that bear little: the search goes on with shorter steps, and ends without an equilibrium, not as a mistake."""
+    method = make_method("bgfc", finished.model)
+
+    class Brittle:
+        def __init__(self, bears):
+            self.bears, self.refused = bears, 0
+
+        def __getattr__(self, name):
+            return getattr(method, name)
+
+        def evaluate(self, u):
+            if np.abs(u).max() > self.bears:
+                self.refused += 1
+                raise CauchyBornError("too much")
+            return method.evaluate(u)
+
+    largest = np.abs(finished.solution.u).max()
+    for solver in ("anderson", "lbfgs"):
+        brittle = Brittle(0.5 * largest)
+        with pytest.raises(HandshakeConvergenceError, match="beyond what their material takes"):
+            find_equilibrium(brittle, start=finished.start, options=HandshakeOptions(solver=solver))
+        assert brittle.refused > 6
 
 
 def test_held_atoms_must_stand_where_elements_are_held(finished, monkeypatch):
@@ -203,6 +251,17 @@ REFUSALS = [
     ({"zone": {"shape": "around", "margin": "0.8 nm", "blend": "3 angstrom"}}, PartitionError, "reach 6.24 Å"),
     ({"zone": {"shape": "around", "margin": "0.8 nm", "pad": "7 nm"}}, PartitionError, "pad atoms lie outside"),
     ({"zone": {"shape": "disc", "radius": "0.4 nm"}}, DefectError, "ends 1.00 Å short"),
+    (
+        {"defect": {"type": "void", "radius": "0.2 angstrom", "center": ["0.7 angstrom", "0.8 angstrom"]}},
+        DefectError,
+        "no atom",
+    ),
+    (
+        {"defect": {"type": "inclusion", "element": "Cu", "radius": "0.4 nm"}},
+        ForeignElementError,
+        "no parameters for Cu",
+    ),
+    ({"strain": {"xx": 0.2, "yy": 0.2, "zz": 0.2}}, StrainError, "unstable under this strain"),
     ({"compare": {"all_atoms": True, "largest": 1000}}, TooManyAtomsError, "raise compare.largest"),
 ]
 
@@ -211,7 +270,45 @@ REFUSALS = [
 def test_set_ups_that_cannot_be_are_refused(tmp_path, changes, error, words):
     with pytest.raises(error, match=words):
         run(tmp_path / "run", **changes)
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["status"] == "failed"
+    assert record["mistake"]  # so that the mended case may use the directory
+    RunDirectory(tmp_path / "run")
+
+
+IMPOSSIBLE = [
+    ({"solver": {"turns": "aitken"}}, "only the method schwarz takes turns"),
+    ({"solver": {"tolerance": "1e-30 eV/angstrom"}}, "lost in rounding"),
+    ({"body": {"size": ["20 m", "20 m"]}}, "too large to be meshed"),
+    ({"strain": {"xx": float("nan")}}, "finite number"),
+    ({"method": "arlequin"}, "couple_arlequin"),
+    ({"zone": {"shape": "band", "points": [["0 nm", "0 nm"]] * 2, "half_width": "1 nm"}}, "the same"),
+]
+
+
+@pytest.mark.parametrize(("changes", "words"), IMPOSSIBLE)
+def test_cases_that_mean_nothing_are_refused(changes, words):
+    with pytest.raises(CaseError, match=words):
+        DefectCase(**SETTINGS | changes)
+
+
+def test_the_terminal_gets_warnings_and_the_numbers(finished, tmp_path):
+    lines = summary_lines(finished.directory)
+    assert len(lines) <= 6
+    assert f"formation energy: {finished.energy:.4g} eV" in lines
+    assert any(line.startswith("error against all atoms: 0.") for line in lines)
+    results = {"warnings": ["beware"], "quantities": []}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    assert summary_lines(tmp_path) == ["warning: beware"]
+    assert summary_lines(tmp_path / "nowhere") == []
+
+
+def test_an_interrupted_run_says_so(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.fail(KeyboardInterrupt())
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["status"] == "interrupted"
+    assert not record["mistake"]
 
 
 def test_a_potential_without_site_energies_is_told_what_would_do(tmp_path):
@@ -221,10 +318,13 @@ def test_a_potential_without_site_energies_is_told_what_would_do(tmp_path):
 
 
 def test_a_search_that_fails_leaves_its_state_and_says_where(tmp_path):
-    with pytest.raises(HandshakeConvergenceError, match="no equilibrium"):
+    with pytest.raises(HandshakeConvergenceError, match=r"no equilibrium.*last state is in .*whole"):
         run(tmp_path / "whole", solver={"max_calls": 3})
     assert (tmp_path / "whole" / "zone.extxyz").exists()
     assert (tmp_path / "whole" / "body.vtu").exists()
+    assert (tmp_path / "whole" / "report.html").exists()
+    with pytest.raises(RunExistsError, match="not empty"):
+        RunDirectory(tmp_path / "whole")
     with pytest.raises(HandshakeConvergenceError, match=r"atoms' sub-problem"):
         run(tmp_path / "turns", method="schwarz", solver={"turns": "plain", "max_calls": 3})
     assert len(ase.io.read(tmp_path / "turns" / "zone.extxyz")) > 100

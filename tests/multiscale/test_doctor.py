@@ -68,5 +68,5 @@ def test_potentials_are_listed_with_what_they_give():
     out = console()
     doctor.print_potentials(console=out)
     text = out.file.getvalue()
-    for words in ("emt", "sevennet-0", "float64", "float32", "per-atom energies", "89 elements"):
+    for words in ("emt", "sevennet-0", "float64", "float32", "weighted", "89 elements"):
         assert words in text

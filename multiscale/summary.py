@@ -1,0 +1,43 @@
+"""What a run says on the terminal when it is over, from its ``results.json``: warnings and the few numbers that matter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+MOST = 6
+"""Lines of a summary."""
+NAMES = (
+    "work of separation, rigid",
+    "peak traction",
+    "largest load",
+    "crack advance",
+    "formation energy",
+    "energy of the dipole",
+    "energy",
+    "error against all atoms",
+    "closure of the ledger",
+    "closure of a step",
+    "potential calls",
+    "time of the equilibrium",
+)
+"""Quantities in the order in which they are told, as far as a run has them."""
+
+
+def summary_lines(directory: Path) -> list[str]:
+    """Warnings, one a line, then at most six quantities; nothing where a run left no results."""
+    path = directory / "results.json"
+    if not path.is_file():
+        return []
+    results = json.loads(path.read_text(encoding="utf-8"))
+    found: dict[str, Mapping[str, Any]] = {}
+    for quantity in results.get("quantities", []):
+        if isinstance(quantity.get("value"), int | float):
+            found.setdefault(quantity["name"], quantity)
+    told = [found[name] for name in NAMES if name in found][:MOST]
+    return [
+        *(f"warning: {warning}" for warning in results.get("warnings", [])),
+        *(f"{q['name']}: {q['value']:.4g} {q['unit']}".rstrip() for q in told),
+    ]
