@@ -96,7 +96,7 @@ def run_adhesion(
     try:
         result = _story(case)(case, run, comm, progress)
     except BaseException as error:
-        run.finish("failed", phases=progress.seconds, error=str(error))
+        run.fail(error, phases=progress.seconds)
         raise
     run.finish("finished", phases=progress.seconds)
     if comm.rank == 0:
