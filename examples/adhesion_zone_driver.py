@@ -26,10 +26,10 @@ def main(directory: str = "runs/zone_driver", sizes: tuple[str, ...] = ("1 nm", 
                 "shape": "box",
             },
             loading={"opening": {"to": "12 angstrom", "steps": 12}},
-            output={"fields_every": 4},
         )
-        folder = f"{directory}/{size.replace(' ', '_')}"
-        result = run_adhesion(case, directory=folder, progress=Progress.on(MPI.COMM_WORLD), force=True)
+        result = run_adhesion(
+            case, directory=f"{directory}/{size[0]}nm", progress=Progress.on(MPI.COMM_WORLD), force=True
+        )
         works.append(result.work_of_separation * EV_PER_A2_IN_J_PER_M2)
         if MPI.COMM_WORLD.rank == 0:
             ghost = max(o.ghost for o in result.outputs if not o.step.jumped) * EV_PER_A3_IN_GPA
