@@ -18,13 +18,7 @@ def main(directory: str = "runs/zone_driver", sizes: tuple[str, ...] = ("1 nm", 
             crystal={"element": "Cu", "structure": "fcc"},
             interface={"plane": [1, 1, 1]},
             specimen={"shape": "block", "width": "16 nm", "height": "8 nm"},
-            zone={
-                "size": [size, size],
-                "blend": "1.2 nm",
-                "method": "bgfc",
-                "solver": {"max_cutbacks": 0},
-                "shape": "box",
-            },
+            zone=dict(shape="box", size=[size, size], blend="1.2 nm", method="bgfc", solver={"max_cutbacks": 0}),
             loading={"opening": {"to": "12 angstrom", "steps": 12}},
         )
         result = run_adhesion(
