@@ -129,6 +129,11 @@ def plane_gaps(crystal: Crystal, plane: Sequence[int]) -> NDArray[np.float64]:
     return _Repeat.of(crystal, plane_indices(crystal, plane)).gaps
 
 
+def plane_heights(crystal: Crystal, plane: Sequence[int]) -> NDArray[np.float64]:
+    """Return the heights of the planes of atoms over the crystal's origin in one lattice period, ascending, Å."""
+    return _Repeat.of(crystal, plane_indices(crystal, plane)).heights
+
+
 def gap_spacing(crystal: Crystal, *, plane: Sequence[int], cut: str | int = "widest") -> float:
     """Return the width of the gap that `cut` picks, Å."""
     repeat = _Repeat.of(crystal, plane_indices(crystal, plane))

@@ -34,6 +34,10 @@ class InvalidPlaneError(AtomisticError):
     """Miller indices that name no lattice plane or direction of the crystal."""
 
 
+class UnknownCutError(AtomisticError):
+    """A cut that the plane of a crystal does not offer."""
+
+
 class InvalidCurveError(AtomisticError):
     """Openings, strains or numbers of planes from which no separation curve can be computed."""
 

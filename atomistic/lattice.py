@@ -269,6 +269,23 @@ def plane_lattice(crystal: Crystal, orientation: Orientation, *, origin: ArrayLi
         LatticeError: a crystal with several atoms in its primitive cell, or a front that is no lattice direction.
     """
     _check_bravais(crystal)
+    return translation_lattice(crystal, orientation, origin=origin)
+
+
+def translation_lattice(
+    crystal: Crystal, orientation: Orientation, *, origin: ArrayLike | None = None, periods: int = 1
+) -> Lattice:
+    """Return the plane lattice of an oriented crystal's translations, however many atoms each of its sites stands for.
+
+    Args:
+        crystal: any; what its sites carry is told by `atomistic.columns`.
+        orientation: of the laboratory axes; its front must be a lattice direction.
+        origin: (2,), place of site 0, Å; by default (0, 0).
+        periods: of the crystal along z, in one thickness of the body.
+
+    Raises:
+        LatticeError: a front that is no lattice direction.
+    """
     vectors = crystal.atoms.cell.array @ orientation.rotation.T
     along = lowest_indices(np.array([0.0, 0.0, 1.0]), vectors)
     if along is None:
@@ -277,17 +294,17 @@ def plane_lattice(crystal: Crystal, orientation: Orientation, *, origin: ArrayLi
             "index, so the body has no short period along z. Choose another plane or growth direction."
         )
     first, second = _completed(along)
-    thickness = float(np.linalg.norm(along @ vectors))
+    period = float(np.linalg.norm(along @ vectors))
     rows = _reduced(np.array([first, second]), vectors[:, :2])
     full = rows @ vectors
-    lift = full[:, 2] - thickness * np.floor(full[:, 2] / thickness + _SAME)
-    basis = np.where(np.abs(full[:, :2]) < 1e-12 * thickness, 0.0, full[:, :2])
+    lift = full[:, 2] - period * np.floor(full[:, 2] / period + _SAME)
+    basis = np.where(np.abs(full[:, :2]) < 1e-12 * period, 0.0, full[:, :2])
     return Lattice(
         basis=basis,
-        lift=np.where(np.abs(lift) < _SAME * thickness, 0.0, lift),
-        thickness=thickness,
+        lift=np.where(np.abs(lift) < _SAME * period, 0.0, lift),
+        thickness=period * periods,
         components=3,
-        symbol=crystal.symbols[0],
+        symbol=crystal.symbols[0] if len(crystal.symbols) == 1 else None,
         origin=np.zeros(2) if origin is None else np.asarray(origin, dtype=float),
     )
 

@@ -48,40 +48,44 @@ class Orientation:
         return rotate_stiffness(stiffness, self.rotation)
 
 
-def orient(crystal: Crystal, *, plane: Sequence[int], growth: Sequence[int] | None = None) -> Orientation:
+def orient(
+    crystal: Crystal, *, plane: Sequence[int], growth: Sequence[int] | None = None, front: Sequence[int] | None = None
+) -> Orientation:
     """Set up the laboratory axes of a plane: x along the growth of a crack, y its normal, z its front.
 
-    Without `growth`, the front is the lattice direction of lowest indices in the plane whose normal plane mirrors the elastic
-    constants: plane strain then decouples from out-of-plane shear. Where no such direction exists, the lowest one is
-    taken and `decoupled` is False.
+    The axes are right-handed, x = y × z, so that one of growth and front is enough. Without either, the front is the lattice
+    direction of lowest indices in the plane whose normal plane mirrors the elastic constants: plane strain then decouples
+    from out-of-plane shear. Where no such direction exists, the lowest one is taken and `decoupled` is False.
 
     Args:
         crystal: whose conventional cell the indices refer to.
         plane: (h, k, l), or (h, k, i, l) with i = −(h + k) for hcp.
         growth: [u, v, w], or [u, v, t, w] with t = −(u + v) for hcp, in the plane.
+        front: the same for z.
 
     Raises:
-        InvalidPlaneError: indices that name no plane or direction, or a direction out of the plane.
+        InvalidPlaneError: indices that name no plane or direction, a direction out of the plane, a front at whose right
+            angle there is no direction of low index, or a growth that is not the one which the front requires.
     """
     cell = np.asarray(crystal.conventional.cell.array)
     miller = plane_indices(crystal, plane)
     normal = plane_normal(crystal, miller)
+    if front is not None:
+        along, z = _unit_in_plane(crystal, miller, front, what="front")
+        x = np.cross(normal, z)
+        advance = lowest_indices(x, cell)
+        _check_front(crystal, miller, front=along, growth=growth, needed=advance)
+        assert advance is not None
+        return _oriented(crystal, miller, advance, along, x, normal)
     if growth is not None:
-        direction = _direction_indices(crystal, growth)
-        if int(np.dot(miller, direction)) != 0:
-            raise InvalidPlaneError(
-                f"The growth direction {list(growth)} does not lie in the plane {tuple(plane)}: their product is "
-                f"{int(np.dot(miller, direction))}, expected 0. For example {list(_in_plane(miller)[0])} does."
-            )
-        axis = np.array(direction) @ cell
-        x = axis / np.linalg.norm(axis)
+        direction, x = _unit_in_plane(crystal, miller, growth, what="growth")
         return _oriented(crystal, miller, direction, lowest_indices(np.cross(x, normal), cell), x, normal)
     fallback = None
     # Among equally short directions, [1-10] is read more easily than [01-1].
     by_length = sorted(_in_plane(miller), key=lambda i: (round(float(np.linalg.norm(i @ cell)), 6), *np.abs(i[::-1])))
     for candidate in by_length:
-        front = np.array(candidate) @ cell
-        z = front / np.linalg.norm(front)
+        axis = np.array(candidate) @ cell
+        z = axis / np.linalg.norm(axis)
         x = np.cross(normal, z)
         indices = lowest_indices(x, cell)
         if indices is None:
@@ -95,6 +99,42 @@ def orient(crystal: Crystal, *, plane: Sequence[int], growth: Sequence[int] | No
             f"The plane {tuple(plane)} has no growth direction of low index; give one: growth: [u, v, w]."
         )
     return fallback
+
+
+def _unit_in_plane(
+    crystal: Crystal, miller: tuple[int, int, int], given: Sequence[int], *, what: str
+) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
+    """Return the indices of a direction that must lie in a plane, and the unit vector (3,) along it."""
+    direction = _direction_indices(crystal, given)
+    product = int(np.dot(miller, direction))
+    if product != 0:
+        raise InvalidPlaneError(
+            f"The {what} direction {list(given)} does not lie in the plane {miller}: their product is {product}, expected 0. "
+            f"For example {list(_in_plane(miller)[0])} does."
+        )
+    axis = np.array(direction) @ np.asarray(crystal.conventional.cell.array)
+    return direction, axis / np.linalg.norm(axis)
+
+
+def _check_front(
+    crystal: Crystal,
+    miller: tuple[int, int, int],
+    *,
+    front: tuple[int, int, int],
+    growth: Sequence[int] | None,
+    needed: tuple[int, int, int] | None,
+) -> None:
+    """Raise unless a front has a growth direction of low index, and the growth that was given with it is that one."""
+    if needed is None:
+        raise InvalidPlaneError(
+            f"No direction of low index lies in the plane {miller} at right angles to the front {list(front)}. Choose another "
+            "front, or give the growth direction instead."
+        )
+    if growth is not None and _direction_indices(crystal, growth) != needed:
+        raise InvalidPlaneError(
+            f"A crack on the plane {miller} with the front {list(front)} grows along {list(needed)} (plane × front); got the "
+            f"growth {list(growth)}. Leave one of the two out."
+        )
 
 
 def plane_indices(crystal: Crystal, plane: Sequence[int]) -> tuple[int, int, int]:

@@ -140,13 +140,20 @@ class AtomCluster:
             return energy, gradient
         return self._on_ranks(lambda: self._evaluate(y, weights))
 
+    @property
+    def divisible(self) -> bool:
+        """Whether the potential says what each atom's energy is, weighted or not."""
+        return self.weighted or self.potential.capabilities.energies_per_atom
+
     def site_energies(self, positions: Array) -> Array:
-        """Return V_i (n,), eV.
+        """Return V_i (n,), eV: also of potentials that give energies per atom without their weighted gradient.
 
         Raises:
             WeightedEnergiesError: the potential gives forces only.
         """
         y = self._checked(positions)
+        if self.potential.site_model is None and self.potential.capabilities.energies_per_atom:
+            return self._on_ranks(lambda: self._plain_site_energies(y))
         model = self.potential.site_model_or_refuse()
         if isinstance(model, EAMModel):
             return self._evaluate_eam(model, y, None)[2]
@@ -174,6 +181,13 @@ class AtomCluster:
             return result.energy, result.gradient
         plain = self.potential.evaluate(atoms)
         return plain.energy, -plain.forces
+
+    def _plain_site_energies(self, y: Array) -> Array:
+        """Energies per atom as the calculator gives them beside forces."""
+        atoms = self._placed(y)
+        self.potential.evaluate(atoms)
+        found: Array = np.array(self.potential.calculator.results["energies"], dtype=float)
+        return found
 
     def _evaluate_eam(self, model: EAMModel, y: Array, weights: Array | None) -> tuple[float, Array, Array]:
         """Evaluate by our own embedded-atom code, counted like any other evaluation."""

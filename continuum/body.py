@@ -293,14 +293,12 @@ def _boundary(mesh: SimplexMesh, ends: Integers) -> NDArray[np.bool_]:
         return mesh.boundary.copy()
     facets, counts = mesh.facets()
     outer = facets[counts == 1]
-    if mesh.interface is not None:
-        line = np.zeros(len(mesh.points), dtype=bool)
-        line[mesh.interface.ravel()] = True
-        size = len(mesh.points)
-        tied = np.sort(mesh.interface.reshape(-1, 2), axis=1) @ np.array([size, 1])
-        outer = outer[~np.isin(outer @ np.array([size, 1]), tied)]
+    size = len(mesh.points)
+    for line in (mesh.interface, mesh.slit):
+        if line is not None:
+            faces = np.sort(line.reshape(-1, 2), axis=1) @ np.array([size, 1])
+            outer = outer[~np.isin(outer @ np.array([size, 1]), faces)]
     i, j = np.triu_indices(mesh.dimension, 1)
     edges = np.stack([outer[:, i], outer[:, j]], axis=-1).reshape(-1, 2)
-    size = len(mesh.points)
     on = np.isin(ends @ np.array([size, 1]), edges @ np.array([size, 1]))
     return np.concatenate([mesh.boundary, on])

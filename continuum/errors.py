@@ -27,3 +27,7 @@ class BodyError(ContinuumError):
 
 class FactorError(ContinuumError):
     """A matrix that cannot be factorised."""
+
+
+class FieldError(ContinuumError):
+    """Places, stress intensities or energies at which the field of a crack does not exist."""

@@ -51,6 +51,18 @@ class MethodError(CouplingError):
     """A coupling method or solver that does not exist, or that a potential or a partition cannot serve."""
 
 
+class BondsError(CouplingError):
+    """Atoms whose first-neighbour bonds are not those of the undeformed crystal that was announced."""
+
+
+class TipError(CouplingError):
+    """A crack tip that cannot be placed in the atoms that are given."""
+
+
+class ProfileError(CouplingError):
+    """Sites or triangles from which no profile along the crack's plane can be taken."""
+
+
 class HandshakeConvergenceError(RuntimeError):
     """No coupled equilibrium was found.
 

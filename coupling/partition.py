@@ -23,7 +23,7 @@ from continuum.body import Body
 from continuum.points import locate
 from coupling.blending import blend
 from coupling.errors import PartitionError
-from coupling.volumes import VolumeAudit, audit_facets, shared_facets, shared_volumes, site_shares
+from coupling.volumes import VolumeAudit, audit_facets, clipped_volumes, shared_facets, shared_volumes, site_shares
 from coupling.zones import Zone
 
 Array = NDArray[np.float64]
@@ -99,6 +99,7 @@ def make_partition(
     kind: str = "quintic",
     absent: Callable[[Array], Mask] | ArrayLike | None = None,
     beta: Callable[[Integers, Array], Array] | None = None,
+    tile: ArrayLike | None = None,
 ) -> Partition:
     """Partition the sites around a core, weigh them, and audit the volumes.
 
@@ -111,6 +112,8 @@ def make_partition(
         kind: blending function, see `coupling.blending`.
         absent: places without an atom: a predicate of places (n, m), or lattice indices (k, m).
         beta: own blending function of (indices, distance to the core), instead of `kind`.
+        tile: (v, 2) corners of the sites' own cells relative to the site: volumes are then cut, not shared among corners
+            (plane bodies; `coupling.volumes.clipped_volumes`).
 
     Raises:
         PartitionError: the zone reaches the boundary, the mesh is coarser than the lattice in the blend, a missing atom
@@ -153,9 +156,14 @@ def make_partition(
     others = np.flatnonzero((site_of_node < 0) & _on_lattice(body, lattice))
     owners, shares = site_of_node.copy(), np.concatenate([weights, np.zeros(len(others))])
     owners[others] = len(weights) + np.arange(len(others))
-    volumes = shared_volumes(body.cells, body.volumes, owners, shares)
-    owned = site_shares(body.cells, body.volumes, owners, len(shares))[: len(weights)]
-    _check_stars(owned, weights, lattice)
+    if tile is None:
+        volumes = shared_volumes(body.cells, body.volumes, owners, shares)
+        owned = site_shares(body.cells, body.volumes, owners, len(shares))[: len(weights)]
+        _check_stars(owned, weights, lattice)
+    else:
+        volumes = clipped_volumes(
+            body.mesh.points, body.cells, places, weights, basis=lattice.basis, thickness=body.thickness, tile=tile
+        )
     audit = VolumeAudit.of(
         atomistic=float(weights.sum()) * lattice.site_volume, effective=volumes, volumes=body.volumes
     ).check()
@@ -253,12 +261,12 @@ def _absent(absent: Callable[[Array], Mask] | ArrayLike | None, indices: Integer
 
 
 def _node_beta(body: Body, site_of_node: Integers, beta: Array, zone: Zone) -> Array:
-    """β at the nodes: the site's own, else 1; nodes of an interface line take the mean of the rows beside them."""
+    """β at the nodes: the site's own, else 1; nodes of an interface or a seam take the mean of the rows beside them."""
     values = np.where(site_of_node >= 0, beta[site_of_node], 1.0)
-    if body.interface is None:
+    lines = [line.ravel() for line in (body.mesh.interface, body.mesh.seam) if line is not None]
+    if not lines:
         return values
-    assert body.mesh.interface is not None
-    line = np.unique(body.mesh.interface)
+    line = np.unique(np.concatenate(lines))
     touching = np.isin(body.cells, line)
     total, count = np.zeros(len(values)), np.zeros(len(values))
     for k in range(body.cells.shape[1]):

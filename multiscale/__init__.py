@@ -7,7 +7,7 @@ A driver script needs two names of a study:
     case = AdhesionCase(potential="sevennet-0", crystal={"element": "Al", "structure": "fcc"}, ...)
     result = run_adhesion(case, directory="runs/al")
 
-or `DefectCase` and `run_defect`.
+or `DefectCase` and `run_defect`, `FractureCase` and `run_fracture`.
 
 They are imported when first used, so that the command line starts at once.
 """
@@ -18,31 +18,39 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from multiscale.config import AdhesionCase, DefectCase, load_case
+    from multiscale.config import AdhesionCase, DefectCase, FractureCase, load_case
     from multiscale.progress import Progress
     from multiscale.studies.adhesion import AdhesionResult, predict, run_adhesion
     from multiscale.studies.defect import DefectResult, run_defect
+    from multiscale.studies.fracture import run_fracture
+    from multiscale.studies.fracture_state import FractureResult
 
 __all__ = [
     "AdhesionCase",
     "AdhesionResult",
     "DefectCase",
     "DefectResult",
+    "FractureCase",
+    "FractureResult",
     "Progress",
     "load_case",
     "predict",
     "run_adhesion",
     "run_defect",
+    "run_fracture",
 ]
 
 _HOMES = {
     "AdhesionCase": "multiscale.config",
     "DefectCase": "multiscale.config",
+    "FractureCase": "multiscale.config",
     "load_case": "multiscale.config",
     "Progress": "multiscale.progress",
     "AdhesionResult": "multiscale.studies.adhesion",
     "DefectResult": "multiscale.studies.defect",
+    "FractureResult": "multiscale.studies.fracture_state",
     "run_defect": "multiscale.studies.defect",
+    "run_fracture": "multiscale.studies.fracture",
     "predict": "multiscale.studies.adhesion",
     "run_adhesion": "multiscale.studies.adhesion",
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 DESCRIPTION = "Atoms driven by interatomic potentials and finite elements, every piece of energy counted once."
-EPILOG = 'Start with "multiscale init adhesion" or "init defect", then "multiscale run adhesion.yaml"; parallel: "mpirun -n 4".'
+EPILOG = 'Start with "multiscale init fracture" (adhesion, defect), then "multiscale run fracture.yaml"; parallel: "mpirun -n 4".'
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     validate.set_defaults(command=_validate)
 
     init = commands.add_parser("init", help="write a commented case file", description="Write a commented case file.")
-    init.add_argument("study", metavar="STUDY", help="adhesion or defect")
+    init.add_argument("study", metavar="STUDY", help="adhesion, defect or fracture")
     init.add_argument("-o", "--output", metavar="FILE", help="file to write (default: STUDY.yaml; - for the terminal)")
     init.add_argument("--force", action="store_true", help="write over an existing file")
     init.set_defaults(command=_init)
@@ -73,6 +73,18 @@ def build_parser() -> argparse.ArgumentParser:
     report.add_argument("directory", type=Path, metavar="DIR")
     _add_traceback(report)
     report.set_defaults(command=_report)
+
+    compare = commands.add_parser(
+        "compare",
+        help="put fracture runs side by side",
+        description="Put fracture runs side by side: toughness, trapping, barriers, calls and times, as a table and a picture.",
+    )
+    compare.add_argument("directories", type=Path, nargs="+", metavar="DIR")
+    compare.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="write comparison.csv and comparison.png there"
+    )
+    _add_traceback(compare)
+    compare.set_defaults(command=_compare)
 
     schema = commands.add_parser("schema", help="print the JSON Schema of a case, for editors")
     schema.add_argument("study", nargs="?", default="adhesion", metavar="STUDY", help="default: adhesion")
@@ -260,6 +272,17 @@ def _report(arguments: argparse.Namespace) -> int:
         print(f"Report: {make_report(arguments.directory)}")
 
     return _guarded(work, arguments, comm=_OneRank(), directory=arguments.directory)
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    def work() -> None:
+        from multiscale.fracture_compare import compare_runs, print_comparison
+
+        print_comparison(compare_runs(arguments.directories, arguments.output))
+        if arguments.output is not None:
+            print(f"Comparison: {arguments.output / 'comparison.csv'}, {arguments.output / 'comparison.png'}")
+
+    return _guarded(work, arguments, comm=_OneRank())
 
 
 def _schema(arguments: argparse.Namespace) -> int:

@@ -23,13 +23,14 @@ KEYS_BY_ERROR: dict[str, tuple[tuple[str, ...], ...]] = {
     "DeviceError": (("device",),),
     "UnknownElementError": (("crystal", "element"),),
     "CrystalError": (("crystal",),),
-    "InvalidPlaneError": (("interface", "plane"), ("body", "plane")),
+    "InvalidPlaneError": (("crack", "plane"), ("interface", "plane"), ("body", "plane")),
+    "UnknownCutError": (("crack", "cut"),),
     "InvalidCurveError": (("decohesion",),),
     "TableError": (("decohesion", "file"),),
     "LawError": (("law",),),
     "MeshError": (("specimen",), ("body",)),
     "SupportError": (("specimen", "supports"),),
-    "LatticeError": (("body",), ("interface", "plane")),
+    "LatticeError": (("crack",), ("body",), ("interface", "plane")),
     "BodyError": (("body",), ("specimen",)),
     "CauchyBornError": (("material",), ("zone", "material")),
     "CrystalMismatchError": (("material",), ("zone", "material")),
@@ -44,6 +45,10 @@ KEYS_BY_ERROR: dict[str, tuple[tuple[str, ...], ...]] = {
     "StrainError": (("strain",),),
     "MethodError": (("method",), ("zone", "method")),
     "TooManyAtomsError": (("compare", "largest"),),
+    "PrecisionError": (("load", "path"),),
+    "CohesiveZoneError": (("zone", "radius"),),
+    "ValidityError": (("zone", "radius"),),
+    "CrackLoadError": (("load",),),
 }
 """The key of a case that a mistake found further down comes from; studies call some things by different names."""
 

@@ -88,8 +88,8 @@ def make_plots(directory: str | Path) -> list[Path]:
     """Draw every figure for which the run directory holds data, as PNG beside it.
 
     Returns:
-        The files written: separation.png, stacks.png, load_opening.png, specimen.png, energy.png, or those of a defect or of a
-        zone at an interface, as far as possible.
+        The files written: separation.png, stacks.png, load_opening.png, specimen.png, energy.png, or those of a defect, of a zone
+        at an interface or of a crack, as far as possible.
 
     Raises:
         TableError: for a file that cannot be read.
@@ -110,6 +110,10 @@ def make_plots(directory: str | Path) -> list[Path]:
                 figure = draw(data)
                 figure.savefig(directory / name)
                 written.append(directory / name)
+    if (directory / "references.json").is_file():
+        from multiscale.fracture_plots import make_fracture_plots
+
+        return written + make_fracture_plots(directory)
     if any((directory / name).is_file() for name in ("zone.npz", "interaction.csv")):
         from multiscale.defect_plots import make_defect_plots
 

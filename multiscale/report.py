@@ -12,100 +12,9 @@ from typing import Any
 from multiscale.plots import make_plots
 from multiscale.progress import format_seconds
 from multiscale.report_style import CSS
+from multiscale.report_words import CAPTIONS, FILES, HEADLINES, run_title
 from multiscale.run import write_atomically
 from multiscale.units import format_length
-
-CAPTIONS = {
-    "separation.png": (
-        "Two halves of the crystal pulled apart by atoms. Left: energy over the opening, with the universal binding "
-        "relation (UBER) fitted to it. Right: traction. The cohesive law is the same curve with the gap's elasticity "
-        "taken out, because the finite elements hold it already; its area is unchanged."
-    ),
-    "stacks.png": (
-        "Stacks of crystal planes, elongated: computed independently by atoms, and predicted by elastic blocks joined "
-        "by the law. A law that still holds the bulk's elasticity counts it twice and fails."
-    ),
-    "load_opening.png": (
-        "Load per width over the opening of the loaded ends, with what beam theory expects for a crack that grows at "
-        "the work of separation; below, where the crack tip stands."
-    ),
-    "specimen.png": "The specimen at the last step, coloured by von Mises stress, whole and around the crack tip.",
-    "energy.png": (
-        "Work of the load and where it went. Dissipation is integrated from the interface's history, not taken as the "
-        "remainder, so the lower panel is a check that can fail."
-    ),
-    "zone.png": (
-        "The deformed body, coloured by the displacement's gradient beyond the far field; right, the zone with its atoms at "
-        "their deformed places. Atoms of the blend share their energy with the elements; those of the pad only complete "
-        "neighbourhoods and follow the elements."
-    ),
-    "patch.png": (
-        "Normal stress of the elements, whole and around the zone of atoms, at the largest load and at the end, displacements at "
-        "true scale. In the core there are atoms alone; atoms of the blend share their energy with the elements; those of "
-        "the pad only complete neighbourhoods."
-    ),
-    "profiles.png": (
-        "Along the interface, at several openings: distance gained by the two rows beside it, and traction. In the shaded blend "
-        "atoms and law both carry the interface, each with its weight; their sum is drawn."
-    ),
-    "path.png": "Load over the opening of the specimen; crosses mark equilibria to which no path led.",
-    "ledger.png": (
-        "Work of the load and where it went, every site, element and facet with its weight. Lower panel: what the parts fail "
-        "to add up to, from energies over the whole run and from forces step by step; the two are independent."
-    ),
-    "convergence.png": "Largest force on any unknown, atoms and nodes alike, before each iteration.",
-    "error.png": (
-        "Difference of the strain from that of the same body computed by atoms alone, from the same start: over the body, "
-        "and its root mean square against the distance from the core (negative: inside)."
-    ),
-    "interaction.png": (
-        "Response of a perfect crystal to the displacement of one atom, against the distance: it sets the widths of pads "
-        "and the least width of a blend."
-    ),
-}
-
-HEADLINES = (
-    "W_sep",
-    "σ_max",
-    "l_cz",
-    "Δ_0",
-    "P_max",
-    "Δa",
-    "E_f",
-    "ε_err",
-    "N_a",
-    "N_h",
-    "u_max",
-    "W_tot",
-    "T_max",
-    "T_g",
-)
-"""Symbols of the quantities shown large at the top of the page."""
-
-FILES = {
-    "run.json": "resolved case, versions, hardware, times",
-    "results.json": "quantities, warnings, ledger",
-    "events.jsonl": "what happened when, one event a line",
-    "separation.csv": "separation curve by atoms",
-    "law.csv": "cohesive law used",
-    "load_opening.csv": "load, crack tip and energies over the path",
-    "stacks.csv": "stacks by atoms and by the laws",
-    "fields_last.npz": "fields of the last step, for the figures",
-    "separation.extxyz": "the atoms, for OVITO and ASE",
-    "fields": "displacement, stress and interface damage, for ParaView",
-    "zone.extxyz": "deformed atoms of the zone, for OVITO and ASE",
-    "body.vtu": "deformed elements, for ParaView, in the frame of zone.extxyz",
-    "zone.npz": "zone and body, for the figures",
-    "convergence.csv": "largest force over the iterations",
-    "interaction.csv": "decay of the potential's interaction",
-    "error.csv": "error against all atoms over the distance from the core",
-    "error.npz": "error against all atoms, for the figures",
-    "path.csv": "load, traction and energies over the path",
-    "profiles.csv": "opening and traction along the interface",
-    "patch.npz": "zone and specimen at the largest load, for the figures",
-    "patch_last.npz": "the same at the end",
-    "traceback.txt": "where in the code a defect arose",
-}
 
 
 class NotARunError(ValueError):
@@ -129,7 +38,11 @@ def make_report(directory: str | Path) -> Path:
         what = "holds no run.json" if directory.is_dir() else "does not exist"
         raise NotARunError(f"{directory} {what}. Give the directory of a run, for example runs/adhesion")
     run = _read_json(directory / "run.json")
-    results = _read_json(directory / "results.json") if (directory / "results.json").is_file() else {}
+    results: dict[str, Any] = {}
+    # A crack's references come before its results, which hold them too.
+    for name in ("references.json", "results.json"):
+        if (directory / name).is_file():
+            results |= _read_json(directory / name)
     figures = {path.name: path for path in make_plots(directory)}
     page = directory / "report.html"
     write_atomically(page, render(run, results, figures, files=sorted(directory.iterdir())))
@@ -162,9 +75,14 @@ def render(
         return "".join(_figure(name, figures[name]) for name in names if name in figures)
 
     quantities = results.get("quantities", [])
-    stacks, profiles = results.get("stacks") or {}, results.get("profiles") or {}
+    stacks, profiles, cuts = (results.get(name) or {} for name in ("stacks", "profiles", "cuts"))
     sections = [
         ("Quantities", _quantities(quantities)),
+        ("Cuts of the plane", _table(cuts.get("rows", [])) + _note(cuts.get("note"))),
+        ("Crack", shown("crack_path.png", "crack.png", "crack_body.png")),
+        ("Emission", _table(results.get("emission", []))),
+        ("Barriers", shown("crack_energy.png")),
+        ("Stress and J", shown("crack_plane.png", "crack_j.png")),
         ("Interface", shown("separation.png")),
         ("Check of the law", shown("stacks.png") + _table(stacks.get("rows", [])) + _note(stacks.get("note"))),
         ("Specimen", shown("load_opening.png", "specimen.png")),
@@ -175,7 +93,9 @@ def render(
         ("Convergence", shown("convergence.png", "interaction.png")),
         (
             "Energy",
-            shown("energy.png", "ledger.png") + _ledger(results.get("ledger", [])) + _note(results.get("ledger_note")),
+            shown("energy.png", "ledger.png", "crack_ledger.png")
+            + _ledger(results.get("ledger", []))
+            + _note(results.get("ledger_note")),
         ),
         ("Case", _case(run.get("case") or {})),
         ("Provenance", _provenance(run)),
@@ -186,7 +106,7 @@ def render(
     bodies = "".join(
         f'<section id="{_anchor(title)}"><h2>{escape(title)}</h2>{body}</section>' for title, body in present
     )
-    title = _title(run)
+    title = run_title(run)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -198,22 +118,6 @@ def render(
 
 def _anchor(title: str) -> str:
     return title.lower().replace(" ", "-")
-
-
-def _title(run: Mapping[str, Any]) -> str:
-    """What the run was about, "Adhesion of Al(111) with sevennet-0"."""
-    case = run.get("case") or {}
-    crystal, interface = case.get("crystal") or {}, case.get("interface") or {}
-    species = crystal.get("element") or "".join(crystal.get("symbols") or ())
-    plane = "".join(f"{i}" if i >= 0 else f"{-i}\u0305" for i in interface.get("plane", ()))
-    defect = (case.get("defect") or {}).get("type")
-    potential = case.get("potential")
-    if isinstance(potential, dict):
-        potential = potential.get("name") or potential.get("calculator") or Path(str(potential.get("path"))).name
-    title = str(case.get("study", "run")).capitalize()
-    title += f" of {species}({plane})" if species and plane else ""
-    title += f": {defect} in {species}" if species and defect else ""
-    return title + (f" with {potential}" if potential else "")
 
 
 def _status(run: Mapping[str, Any]) -> str:

@@ -10,6 +10,12 @@ from typing import Any
 MOST = 6
 """Lines of a summary."""
 NAMES = (
+    "Griffith toughness",
+    "advance toughness",
+    "healing toughness",
+    "trapping range",
+    "barrier of an advance",
+    "J against K²/E*",
     "work of separation, rigid",
     "peak traction",
     "largest load",

@@ -30,6 +30,8 @@ EV_PER_A2_IN_J_PER_M2 = 16.02176634
 """Multiply an energy per area in eV/Å² to get J/m²; also a force per width, eV/Å² to N/m."""
 EV_PER_A_IN_J_PER_M = 1.602176634e-9
 """Multiply an energy per width in eV/Å to get J/m; also a force, eV/Å to N."""
+EV_PER_A25_IN_MPA_SQRT_M = 1.602176634
+"""Multiply a stress intensity in eV/Å^2.5 to get MPa√m."""
 EV_IN_J = 1.602176634e-19
 """Multiply an energy in eV to get J."""
 
@@ -51,6 +53,9 @@ ENERGY_PER_AREA = Kind(name="energy per area", internal="eV/angstrom**2", exampl
 ENERGY = Kind(name="energy", internal="eV", examples=("1.5 eV", "20 meV"))
 FORCE = Kind(name="force", internal="eV/angstrom", examples=("0.01 eV/angstrom", "1 nN"))
 STIFFNESS_PER_AREA = Kind(name="stress per length", internal="eV/angstrom**4", examples=("50 GPa/angstrom",))
+STRESS_INTENSITY = Kind(
+    name="stress intensity", internal="eV/angstrom**2.5", examples=("0.6 MPa*m^0.5", "0.6 MPa√m", "600 kPa√m")
+)
 
 KNOWN_UNITS = [
     "angstrom",
@@ -79,7 +84,13 @@ KNOWN_UNITS = [
     "nN",
     "mN",
     "eV/angstrom",
+    "MPa*m^0.5",
+    "MPa√m",
+    "kPa√m",
+    "GPa√m",
 ]
+_ROOT = re.compile(r"\s*[*·]?\s*(?:√|sqrt\b)\s*\(?\s*(?P<unit>[A-Za-zµÅ]+)\s*\)?")
+"""A root as people write it: MPa√m, MPa·√m, MPa*sqrt(m)."""
 _QUANTITY = re.compile(
     r"^\s*(?P<number>[+-]?(?:nan|inf(?:inity)?|(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?))\s*\*?\s*(?P<unit>.*?)\s*$",
     re.IGNORECASE,
@@ -151,7 +162,7 @@ def _convert(number: float, unit: Any, kind: Kind, *, given: Any) -> float:
 
     ureg = registry()
     try:
-        parsed = ureg.Unit(str(unit))
+        parsed = ureg.Unit(_ROOT.sub(lambda root: f"*{root['unit']}**0.5", str(unit)).removeprefix("*"))
         return float(ureg.Quantity(number, parsed).to(kind.internal).magnitude)
     except pint.DimensionalityError:
         hint = '. "A" is the ampere; write "angstrom"' if str(unit) == "A" else f". Write {_for_example(kind)}"
@@ -165,10 +176,73 @@ def _convert(number: float, unit: Any, kind: Kind, *, given: Any) -> float:
 def _dimension(unit: Any) -> str:
     """Name of a unit's dimension where it is one of ours, else pint's."""
     ureg = registry()
-    for kind in (LENGTH, STRESS, ENERGY_PER_AREA, ENERGY, FORCE, STIFFNESS_PER_AREA):
+    for kind in (LENGTH, STRESS, ENERGY_PER_AREA, ENERGY, FORCE, STIFFNESS_PER_AREA, STRESS_INTENSITY):
         if unit.dimensionality == ureg.Unit(kind.internal).dimensionality:
             return f"{'an' if kind.name[0] in 'aeiou' else 'a'} {kind.name}"
     return f"of dimension {unit.dimensionality}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """The load on a crack: a share of the Griffith toughness K_G, a stress intensity, or the opening of grips.
+
+    Attributes:
+        value: a number, eV/Å^2.5, or Å.
+        of: what it is.
+    """
+
+    value: float
+    of: Literal["K_G", "stress intensity", "length"]
+
+    def __str__(self) -> str:
+        unit = {"K_G": "K_G", "stress intensity": STRESS_INTENSITY.internal, "length": LENGTH.internal}[self.of]
+        return f"{self.value!r} {unit}"
+
+
+_SHARE = re.compile(r"^(?P<number>.*?)(?P<percent>%)?\s*\*?\s*K_?G$", re.IGNORECASE)
+_LEVELS = '"0.9 K_G" or "0.6 MPa*m^0.5"; for grips an opening such as "2 nm" too'
+
+
+def parse_level(value: Any) -> Level:
+    """Read ``"0.9 K_G"``, ``"90 % K_G"``, ``"0.6 MPa*m^0.5"`` or ``"2 nm"``; none may be negative.
+
+    Raises:
+        UnitError: for anything else.
+    """
+    if isinstance(value, Level):
+        return value
+    share = _SHARE.match(value.strip()) if isinstance(value, str) else None
+    if share is not None:
+        try:
+            number = float(share["number"]) * (0.01 if share["percent"] else 1.0)
+        except ValueError:
+            raise UnitError(f"{value!r} is no share of K_G. Write a number before it: {_LEVELS}") from None
+        if not math.isfinite(number) or number < 0.0:
+            raise UnitError(f"{value!r} must be finite and not negative. Write {_LEVELS}")
+        return Level(value=number, of="K_G")
+    kind = LENGTH if _reads_as(value, LENGTH) else STRESS_INTENSITY
+    try:
+        return Level(
+            value=parse_quantity(value, kind, sign="non-negative"),
+            of="length" if kind is LENGTH else "stress intensity",
+        )
+    except UnitError as error:
+        cause = str(error).split(". Write", 1)[0].split(": write", 1)[0]
+        raise UnitError(cause if "did you mean" in cause else f"{cause}. Write {_LEVELS}") from None
+
+
+def _reads_as(value: Any, kind: Kind) -> bool:
+    """Whether a value is a quantity of this kind, whatever its sign."""
+    try:
+        parse_quantity(value, kind)
+    except UnitError:
+        return False
+    return True
+
+
+def format_intensity(value: float, *, digits: int = 4) -> str:
+    """A stress intensity in eV/Å^2.5 as a person would say it: 0.3745 -> "0.6 MPa√m"."""
+    return f"{value * EV_PER_A25_IN_MPA_SQRT_M:.{digits}g} MPa√m"
 
 
 def to_unit(value: Any, kind: Kind, unit: str) -> Any:
@@ -213,6 +287,22 @@ class Quantity:
         }
 
 
+class LevelText:
+    """Pydantic annotation of a `Level`."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Validate with ``parse_level``; write to JSON what reads back to the last bit."""
+        return core_schema.no_info_plain_validator_function(
+            parse_level, serialization=core_schema.plain_serializer_function_ser_schema(str, when_used="json")
+        )
+
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict:
+        """Describe the text form for editors."""
+        examples = ["0.9 K_G", *STRESS_INTENSITY.examples, "2 nm"]
+        return {"type": "string", "description": "share of K_G, stress intensity or opening", "examples": examples}
+
+
+LoadLevel = Annotated[Level, LevelText()]
 Length = Annotated[float, Quantity(kind=LENGTH, sign="positive")]
 NonNegativeLength = Annotated[float, Quantity(kind=LENGTH, sign="non-negative")]
 Coordinate = Annotated[float, Quantity(kind=LENGTH)]

@@ -11,8 +11,8 @@ from atomistic.cauchy_born.base import Array
 from atomistic.crystal import Crystal
 from atomistic.elasticity import VOIGT, force_constants
 from atomistic.orientation import Orientation
-from atomistic.potentials.base import Evaluation, Potential
-from atomistic.relaxation import minimise
+from atomistic.potentials.base import Potential
+from atomistic.relaxation import Relaxed, minimise
 
 #: Largest force left on an atom of the basis, eV/Å: its effect on the stress is of first order.
 _FMAX = {"float64": 1e-7, "float32": 2e-4}
@@ -84,7 +84,7 @@ class UnitCell:
         self.prepare()
         assert self._rest is not None
         turned = self.rotation.T @ np.asarray(stretch, dtype=float) @ self.rotation
-        result = self._relaxed(turned)
+        result = self._relaxed(turned).result
         inverse = np.linalg.inv(turned)
         second = np.linalg.det(turned) * inverse @ result.stress @ inverse
         second = self.rotation @ second @ self.rotation.T
@@ -94,10 +94,22 @@ class UnitCell:
             calls=self.potential.counter.calls - before,
         )
 
-    def _relaxed(self, stretch: Array) -> Evaluation:
-        """Return the evaluation of the cell under a stretch in the crystal's axes, its basis at rest."""
+    def shifts(self, stretch: ArrayLike) -> Array:
+        """Return how far the atoms of the basis rest from where the stretch U (3, 3) alone puts them, (n, 3), Å.
+
+        Their mean is zero; axes are those of the orientation.
+        """
+        self.prepare()
+        turned = self.rotation.T @ np.asarray(stretch, dtype=float) @ self.rotation
+        moved = self._relaxed(turned).atoms.positions - self.atoms.positions @ turned
+        found: Array = (moved - moved.mean(axis=0)) @ self.rotation.T
+        return found
+
+    def _relaxed(self, stretch: Array) -> Relaxed:
+        """Return the cell under a stretch in the crystal's axes, its basis at rest."""
         atoms = self.atoms.copy()
         atoms.set_cell(self.atoms.cell.array @ stretch, scale_atoms=True)
         if self._inverse is None:
-            return self.potential.evaluate(atoms)
-        return minimise(self.potential, atoms, inverse_hessian=self._inverse, fmax=self._fmax).result
+            result = self.potential.evaluate(atoms)
+            return Relaxed(atoms=atoms, energy=result.energy, result=result)
+        return minimise(self.potential, atoms, inverse_hessian=self._inverse, fmax=self._fmax)

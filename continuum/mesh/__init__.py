@@ -7,6 +7,7 @@ from continuum.mesh.growth import Growth
 from continuum.mesh.io import read_mesh
 from continuum.mesh.octree import obtuse_basis
 from continuum.mesh.simplex import SimplexMesh, triangulate
+from continuum.mesh.slit import node_sides, open_slit
 
 __all__ = [
     "CELLS",
@@ -17,7 +18,9 @@ __all__ = [
     "block",
     "double_cantilever_beam",
     "graded_mesh",
+    "node_sides",
     "obtuse_basis",
+    "open_slit",
     "read_mesh",
     "split_bodies",
     "triangulate",

@@ -24,12 +24,17 @@ class SimplexMesh:
         boundary: (n,) True for nodes on the outer boundary.
         interface: (f, 2, 2) node numbers [facet, side, end] of a line along which the two bodies are not connected;
             side 0 is below, ends and facets go from left to right. None: one body.
+        slit: (s, 2, 2) facets of the same layout that nothing ties together: the faces of a crack in one body, free of
+            traction. None: no crack. See `open_slit`.
+        seam: (l,) nodes of the line that a slit lies on, joined ones and those of both faces. None: no slit.
     """
 
     points: Array
     cells: Integers
     boundary: NDArray[np.bool_]
     interface: Integers | None = None
+    slit: Integers | None = None
+    seam: Integers | None = None
 
     @property
     def dimension(self) -> int:

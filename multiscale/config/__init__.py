@@ -13,6 +13,15 @@ from multiscale.config.adhesion import (
 )
 from multiscale.config.base import CaseError, CaseModel, CaseProblem
 from multiscale.config.common import StudyCase
+from multiscale.config.crack import (
+    CantileverBody,
+    CentreCrackBody,
+    CrackBodyModel,
+    DiscBody,
+    EdgeCrackBody,
+    MixtureModel,
+    StripBody,
+)
 from multiscale.config.crystal import CrystalModel
 from multiscale.config.defect import (
     CompareModel,
@@ -23,6 +32,7 @@ from multiscale.config.defect import (
     VacancyModel,
     VoidModel,
 )
+from multiscale.config.fracture import FollowModel, FractureCase, StepsModel
 from multiscale.config.handshake import (
     AroundModel,
     BandModel,
@@ -46,18 +56,25 @@ __all__ = [
     "BodyModel",
     "BoxModel",
     "BoxPatch",
+    "CantileverBody",
     "CaseError",
     "CaseModel",
     "CaseProblem",
+    "CentreCrackBody",
     "CompareModel",
+    "CrackBodyModel",
     "CrystalModel",
     "DecohesionModel",
     "DefectCase",
     "DefectOutputModel",
     "DipoleModel",
+    "DiscBody",
     "DiscModel",
     "DiscPatch",
     "DoubleCantileverBeam",
+    "EdgeCrackBody",
+    "FollowModel",
+    "FractureCase",
     "GradingModel",
     "HandshakeSolverModel",
     "ImportedSpecimen",
@@ -67,10 +84,13 @@ __all__ = [
     "LoadingModel",
     "MaterialModel",
     "MeshModel",
+    "MixtureModel",
     "OutputModel",
     "SolverModel",
     "Specimen",
+    "StepsModel",
     "StrainModel",
+    "StripBody",
     "StudyCase",
     "SupportModel",
     "VacancyModel",

@@ -182,9 +182,11 @@ def _literals(annotation: Any) -> tuple[Any, ...]:
 
 
 def _tag(model: type[BaseModel]) -> str | None:
-    field = model.model_fields.get("shape") or model.model_fields.get("type")
-    values = _literals(field.annotation) if field else ()
-    return values[0] if values else None
+    for name in ("shape", "type", "path"):
+        field = model.model_fields.get(name)
+        if field is not None and (values := _literals(field.annotation)):
+            return values[0]
+    return None
 
 
 def _tags(annotation: Any) -> list[str]:

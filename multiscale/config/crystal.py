@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from multiscale.config.base import CaseModel, KeyedError, nearest
 from multiscale.units import Length
 
-ATOMS_IN_BASIS = {"fcc": 1, "bcc": 1, "hcp": 1, "diamond": 1, "rocksalt": 2, "B2": 2}
+ATOMS_IN_BASIS = {"fcc": 1, "bcc": 1, "hcp": 1, "diamond": 1, "rocksalt": 2, "B2": 2, "zincblende": 2}
 """How many different elements each structure holds."""
 
 
@@ -29,12 +29,15 @@ def canonical_structure(name: Any) -> Any:
     if not isinstance(name, str):
         return name
     aliases = {"b2": "B2", "cesiumchloride": "B2", "cscl": "B2", "nacl": "rocksalt", "b1": "rocksalt", "a4": "diamond"}
+    aliases |= {"sphalerite": "zincblende", "b3": "zincblende"}
     lowered = name.strip().lower()
     return aliases.get(lowered, lowered)
 
 
 Element = Annotated[str, BeforeValidator(check_element)]
-Structure = Annotated[Literal["fcc", "bcc", "hcp", "diamond", "rocksalt", "B2"], BeforeValidator(canonical_structure)]
+Structure = Annotated[
+    Literal["fcc", "bcc", "hcp", "diamond", "rocksalt", "B2", "zincblende"], BeforeValidator(canonical_structure)
+]
 
 
 class CrystalModel(CaseModel):

@@ -14,8 +14,9 @@ from multiscale.config.adhesion import AdhesionCase
 from multiscale.config.base import CaseError, CaseProblem, either, nearest
 from multiscale.config.common import StudyCase
 from multiscale.config.defect import DefectCase
+from multiscale.config.fracture import FractureCase
 
-STUDIES: dict[str, type[StudyCase]] = {"adhesion": AdhesionCase, "defect": DefectCase}
+STUDIES: dict[str, type[StudyCase]] = {"adhesion": AdhesionCase, "defect": DefectCase, "fracture": FractureCase}
 """Case model of each study."""
 
 Keys = tuple[str | int, ...]

@@ -128,5 +128,66 @@ solver:
 # output: {closure_points: 8}   # points at which forces check the change of the energy
 """
 
-TEMPLATES = {"adhesion": ADHESION, "defect": DEFECT}
+FRACTURE = """\
+# Fracture: a sharp crack in a crystal, its tip by atoms, its far field in elastic finite elements of the same crystal.
+# Check it:  multiscale validate THIS_FILE        Run it:  multiscale run THIS_FILE
+# Lengths carry units: "30 nm", "8 angstrom". Loads are shares of the Griffith toughness, "0.9 K_G", or "0.6 MPa*m^0.5".
+
+study: fracture
+
+# A name from `multiscale potentials`, or one of
+#   {name: lammps, pair_style: sw, files: [Si.sw], elements: [Si]}
+#   {calculator: "ase.calculators.emt:EMT"}       any ASE calculator
+#   {path: model.pth}                             a checkpoint of SevenNet, MACE or NequIP: single precision, load.path: steps
+potential: sw-si-brittle         # plain sw-si does not cleave: its tip blunts
+device: cpu                     # or cuda
+
+crystal:
+  element: Si                   # or symbols: [Si, C] for a compound
+  structure: diamond            # fcc, bcc, hcp, diamond, zincblende, rocksalt, B2
+  # a: 5.43 angstrom            # only a guess: the potential decides
+
+crack:
+  plane: [1, 1, 1]              # cleavage plane; its normal is y
+  front: [-1, 1, 0]             # crack front, z; growth, x, is normal × front
+  # growth: [-1, -1, 2]         # instead of front
+  # cut: shuffle                # which planes of atoms part: shuffle, glide, or 1, 2, ...; by default the cheapest
+  # periods: 1                  # thickness along the front
+  # mode: {I: 1, II: 0.1}       # or I (default), II, III
+
+zone:                           # a disc of atoms about the tip
+  radius: 1.2 nm
+  # ahead: 0.5 nm               # its middle ahead of the tip
+  # blend: 0.8 nm               # by default half the radius, at least the potential's cutoff
+  # pad: 0.8 nm                 # by default from the potential's measured range
+  blending: quintic             # or cubic, linear, minimal-curvature
+
+body:                           # the tip lies at the origin
+  shape: disc                   # its rim follows the K-field; or, pulled by grips,
+  radius: 200 nm
+  #   edge crack (width, height, crack), centre crack (width, height, crack: half its length),
+  #   double cantilever beam (length, height, crack), thin strip (length, height, crack)
+  elements: quadratic           # or linear
+  # grading: {exponent: 1.5, slope: 0.25, largest: 5 nm}      # how elements grow away from the zone
+
+load:
+  path: follow                  # continuation through the breaking of bonds; or steps (levels: [0.9 K_G, 1.1 K_G, 0.9 K_G])
+  start: 0.9 K_G                # with grips an opening, 2 nm, too
+  advance: 1                    # periods by which the crack grows
+  # heal: true                  # from the start go the other way too
+  # recentre: true              # move the zone with the tip
+
+material:                       # the continuum, made from the potential
+  type: auto                    # exact where the potential allows, else expanded in the strain; or linear
+  # largest_strain: 0.08
+  # order: 6
+
+solver:
+  tolerance: 1.0e-6 eV/angstrom
+  # max_calls: 200000
+
+# output: {states_every: 10}    # atoms and fields every so many states
+"""
+
+TEMPLATES = {"adhesion": ADHESION, "defect": DEFECT, "fracture": FRACTURE}
 """Case file of each study."""

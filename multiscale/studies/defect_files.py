@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from atomistic.cauchy_born import CauchyBorn, CrystalMatch
+from atomistic.column_interaction import ColumnInteraction
+from atomistic.crystal import Crystal
 from atomistic.interaction import Interaction
 from coupling.defects import ScrewDipole
 from coupling.handshake import CoupledModel
@@ -32,7 +35,7 @@ def write_crystal(run: RunDirectory, character: CrystalCharacter) -> None:
     run.record(potential=describe_potential(character.potential))
 
 
-def write_interaction(run: RunDirectory, interaction: Interaction) -> None:
+def write_interaction(run: RunDirectory, interaction: Interaction | ColumnInteraction) -> None:
     """interaction.csv: how the potential's interaction decays with distance."""
     site = np.full_like(interaction.decay, np.nan) if interaction.site_decay is None else interaction.site_decay
     run.write_csv(
@@ -118,10 +121,10 @@ def _ledger_rows(result: DefectResult) -> list[dict[str, Any]]:
     return rows
 
 
-def _crystal_quantities(character: CrystalCharacter) -> list[Row]:
-    crystal, match = character.crystal, character.match
+def crystal_quantities(crystal: Crystal, match: CrystalMatch, material: CauchyBorn) -> list[Row]:
+    """The perfect crystal by its atoms and by its continuum."""
     stiffness = crystal.stiffness * EV_PER_A3_IN_GPA
-    rows: list[Row] = [
+    return [
         ("lattice constant", "a", crystal.a, "Å", f"{crystal.structure} {'-'.join(crystal.symbols)}"),
         ("elastic constant", "C11", float(stiffness[0, 0]), "GPa", "crystal axes"),
         ("elastic constant", "C12", float(stiffness[0, 1]), "GPa", ""),
@@ -131,7 +134,7 @@ def _crystal_quantities(character: CrystalCharacter) -> list[Row]:
             "",
             100 * match.stiffness_mismatch,
             "%",
-            f"atoms against continuum ({type(character.material).__name__}), of the largest one",
+            f"atoms against continuum ({type(material).__name__}), of the largest one",
         ),
         (
             "strain from rest",
@@ -140,6 +143,18 @@ def _crystal_quantities(character: CrystalCharacter) -> list[Row]:
             "",
             "of the reference lattice, in atoms or continuum",
         ),
+    ]
+
+
+def range_quantity(interaction: Interaction | ColumnInteraction, reach: float) -> Row:
+    """How far forces reach (Å), and what is left beyond."""
+    left = f"beyond it {interaction.cut_off_part(reach):.1e} of the force constants"
+    return ("range of forces", "", reach, "Å", left)
+
+
+def _crystal_quantities(character: CrystalCharacter) -> list[Row]:
+    return [
+        *crystal_quantities(character.crystal, character.match, character.material),
         (
             "range of a site's energy",
             "",
@@ -147,15 +162,8 @@ def _crystal_quantities(character: CrystalCharacter) -> list[Row]:
             "Å",
             "measured: beyond, a tenth of the tolerance",
         ),
-        (
-            "range of forces",
-            "",
-            character.force_range,
-            "Å",
-            f"beyond it {character.interaction.cut_off_part(character.force_range):.1e} of the force constants",
-        ),
+        range_quantity(character.interaction, character.force_range),
     ]
-    return rows
 
 
 def _zone_quantities(case: DefectCase, result: DefectResult) -> list[Row]:

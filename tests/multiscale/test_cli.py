@@ -11,9 +11,10 @@ from types import SimpleNamespace
 import pytest
 from synthetic import make_run
 from test_config import CASE, DEFECT
+from test_fracture_config import CRACK
 
 from multiscale import cli, failures
-from multiscale.config import AdhesionCase, CaseError, DefectCase, load_case
+from multiscale.config import AdhesionCase, CaseError, DefectCase, FractureCase, load_case
 from multiscale.doctor import mpirun
 
 
@@ -188,19 +189,20 @@ def test_report_of_a_run_and_of_none(tmp_path, capsys):
 
 
 def test_every_class_that_points_into_a_case_exists():
-    modules = ["atomistic.errors", "continuum.errors", "coupling.errors", "multiscale.tables"]
+    modules = ["atomistic.errors", "continuum.errors", "coupling.errors", "multiscale.errors", "multiscale.tables"]
     names = {name for module in modules for name in vars(importlib.import_module(module))}
     assert set(failures.KEYS_BY_ERROR) <= names
     for choices in failures.KEYS_BY_ERROR.values():
         for keys in choices:
-            assert any(keys[0] in model.model_fields for model in (AdhesionCase, DefectCase))
+            assert any(keys[0] in model.model_fields for model in (AdhesionCase, DefectCase, FractureCase))
 
 
 def test_a_mistake_points_at_the_key_of_its_study(tmp_path):
     from atomistic.errors import InvalidPlaneError
 
     path = tmp_path / "case.yaml"
-    for text, place in ((CASE, "4:13: interface.plane: "), (DEFECT, "4:8: body.plane: ")):
+    places = ((CASE, "4:13: interface.plane: "), (DEFECT, "4:8: body.plane: "), (CRACK, "4:9: crack.plane: "))
+    for text, place in places:
         path.write_text(text)
         assert failures.message(InvalidPlaneError("no"), case_file=path) == f"{path}:{place}no"
 

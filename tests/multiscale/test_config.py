@@ -203,13 +203,14 @@ def test_compounds_hcp_and_other_specimens_are_cases_too(write):
     [
         ("adhesion", ("law", "decohesion", "mesh", "solver", "verification", "output")),
         ("defect", ("material", "compare", "solver", "output")),
+        ("fracture", ("material", "solver", "output")),
     ],
 )
 def test_the_commented_case_files_are_valid_and_name_the_defaults(write, study, sections):
     loaded = load_case(write(TEMPLATES[study]))
     for section in sections:
         assert getattr(loaded, section) == type(getattr(loaded, section))()
-    assert set(TEMPLATES) == {"adhesion", "defect"}
+    assert set(TEMPLATES) == {"adhesion", "defect", "fracture"}
 
 
 DEFECT = """\

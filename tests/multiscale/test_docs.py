@@ -1,6 +1,7 @@
-"""docs/cases.md keeps up with the models."""
+"""docs/cases.md keeps up with the models; scripts, cases and links of the other pages work."""
 
 import re
+import textwrap
 import typing
 from pathlib import Path
 
@@ -13,12 +14,21 @@ from multiscale.config import (
     BandModel,
     Block,
     BoxModel,
+    CantileverBody,
+    CentreCrackBody,
+    CrackBodyModel,
     DefectCase,
     DipoleModel,
+    DiscBody,
     DiscModel,
     DoubleCantileverBeam,
+    EdgeCrackBody,
+    FollowModel,
+    FractureCase,
     ImportedSpecimen,
     InclusionModel,
+    StepsModel,
+    StripBody,
     VacancyModel,
     VoidModel,
     load_case,
@@ -48,6 +58,7 @@ def between(start: str, end: str) -> list[str]:
     [
         (AdhesionCase, "## Keys of the adhesion study", "### Potentials"),
         (DefectCase, "## Keys of the defect study", "### Defects"),
+        (FractureCase, "## Keys of the fracture study", "### Cracked bodies"),
     ],
 )
 def test_every_key_is_documented_and_no_other(case, start, end):
@@ -62,13 +73,18 @@ def test_every_key_is_documented_and_no_other(case, start, end):
         *((model, "### Specimens", "A support") for model in (DoubleCantileverBeam, Block, ImportedSpecimen)),
         *((model, "### Defects", "### Zones") for model in (VacancyModel, VoidModel, DipoleModel, InclusionModel)),
         *((model, "### Zones", "## Mistakes") for model in (AroundModel, DiscModel, BoxModel, BandModel)),
+        *(
+            (model, "### Cracked bodies", "### Loads on a crack")
+            for model in (DiscBody, EdgeCrackBody, CentreCrackBody, CantileverBody, StripBody)
+        ),
+        *((model, "### Loads on a crack", "## Mistakes") for model in (FollowModel, StepsModel)),
     ],
 )
 def test_every_key_of_each_kind_is_documented(model, start, end):
-    tag = "shape" if "shape" in model.model_fields else "type"
+    tag = next(name for name in ("shape", "type", "path") if name in model.model_fields)
     name = typing.get_args(model.model_fields[tag].annotation)[0]
     row = next(row for row in between(start, end) if row.startswith(f"| `{name}`"))
-    shared = set(ZoneModel.model_fields) if issubclass(model, ZoneModel) else set()
+    shared = {key for kind in (ZoneModel, CrackBodyModel) if issubclass(model, kind) for key in kind.model_fields}
     assert set(re.findall(r"`([a-z_]+)`", row.split("|")[2])) == set(model.model_fields) - {tag} - shared
 
 
@@ -83,7 +99,50 @@ def test_the_examples_work(tmp_path):
     assert names["case"] == loaded
     path.write_text(re.search(r"```yaml\n(study: defect.*?)```", text, re.S)[1])
     assert isinstance(load_case(path), DefectCase)
+    path.write_text(re.search(r"```yaml\n(study: fracture.*?)```", text, re.S)[1])
+    assert isinstance(load_case(path), FractureCase)
 
 
 def test_plots_of_nothing_are_none(tmp_path):
     assert make_plots(tmp_path) == []
+
+
+def script(page: str) -> str:
+    """The first indented block of a page."""
+    text = (DOCS.parent / page).read_text(encoding="utf-8")
+    return textwrap.dedent(re.search(r"\n\n((?: {4}.*\n|\n)+)", text)[1])
+
+
+def test_the_script_of_the_cracks_page_works(capsys):
+    names: dict = {}
+    exec(script("cracks.md"), names)
+    loads = names["loads"]
+    assert loads.min() < 1.0 < loads.max()
+    # The path ends on the stable branch that belongs to the next period, where the tip by bonds is one whole column on.
+    assert names["path"][-1].stable
+    before, after = names["tips"]
+    assert names["advance"](before, after, period=names["period"]) == pytest.approx(1.0, abs=1e-9)
+    # The bound of the fracture study, for a disc of 50 nm only.
+    assert names["j"] == pytest.approx(names["field"].energy_release((0, names["first"].load, 0)), rel=0.01)
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_the_script_of_the_handshake_page_works(capsys):
+    names: dict = {}
+    exec(script("handshake.md"), names)
+    assert names["solution"].residual < 1e-4  # eV/Å, the default tolerance of `solve`
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_the_case_of_the_cracks_page_is_one(tmp_path):
+    path = tmp_path / "case.yaml"
+    text = (DOCS.parent / "cracks.md").read_text(encoding="utf-8")
+    path.write_text(re.search(r"```yaml\n(study: fracture.*?)```", text, re.S)[1])
+    assert isinstance(load_case(path), FractureCase)
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in DOCS.parent.glob("*.md")))
+def test_links_and_pictures_are_there(page):
+    text = (DOCS.parent / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (DOCS.parent / target).exists(), target

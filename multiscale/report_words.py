@@ -1,0 +1,172 @@
+"""The words of a report: captions of figures, what files hold, which quantities matter most, how runs are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+CAPTIONS = {
+    "separation.png": (
+        "Two halves of the crystal pulled apart by atoms. Left: energy over the opening, with the universal binding "
+        "relation (UBER) fitted to it. Right: traction. The cohesive law is the same curve with the gap's elasticity "
+        "taken out, because the finite elements hold it already; its area is unchanged."
+    ),
+    "stacks.png": (
+        "Stacks of crystal planes, elongated: computed independently by atoms, and predicted by elastic blocks joined "
+        "by the law. A law that still holds the bulk's elasticity counts it twice and fails."
+    ),
+    "load_opening.png": (
+        "Load per width over the opening of the loaded ends, with what beam theory expects for a crack that grows at "
+        "the work of separation; below, where the crack tip stands."
+    ),
+    "specimen.png": "The specimen at the last step, coloured by von Mises stress, whole and around the crack tip.",
+    "energy.png": (
+        "Work of the load and where it went. Dissipation is integrated from the interface's history, not taken as the "
+        "remainder, so the lower panel is a check that can fail."
+    ),
+    "zone.png": (
+        "The deformed body, coloured by the displacement's gradient beyond the far field; right, the zone with its atoms at "
+        "their deformed places. Atoms of the blend share their energy with the elements; those of the pad only complete "
+        "neighbourhoods and follow the elements."
+    ),
+    "patch.png": (
+        "Normal stress of the elements, whole and around the zone of atoms, at the largest load and at the end, displacements at "
+        "true scale. In the core there are atoms alone; atoms of the blend share their energy with the elements; those of "
+        "the pad only complete neighbourhoods."
+    ),
+    "profiles.png": (
+        "Along the interface, at several openings: distance gained by the two rows beside it, and traction. In the shaded blend "
+        "atoms and law both carry the interface, each with its weight; their sum is drawn."
+    ),
+    "path.png": "Load over the opening of the specimen; crosses mark equilibria to which no path led.",
+    "ledger.png": (
+        "Work of the load and where it went, every site, element and facet with its weight. Lower panel: what the parts fail "
+        "to add up to, from energies over the whole run and from forces step by step; the two are independent."
+    ),
+    "convergence.png": "Largest force on any unknown, atoms and nodes alike, before each iteration.",
+    "error.png": (
+        "Difference of the strain from that of the same body computed by atoms alone, from the same start: over the body, "
+        "and its root mean square against the distance from the core (negative: inside)."
+    ),
+    "crack_path.png": (
+        "Load on the crack over the advance of its tip: it rises on stable branches, solid, to K₊, where a bond breaks, and on "
+        "unstable ones, dashed, falls back to K₋, below which the bond heals. K_G is Griffith's load of the same potential, "
+        "without a lattice."
+    ),
+    "crack_energy.png": (
+        "Left: energy along the path less the parabola in the load that fits the stable branches; where two of those cross, the "
+        "crack has no reason to move either way. Right: what it takes to get over the unstable branch between them."
+    ),
+    "crack.png": (
+        "Above: normal stress of the elements around the zone of atoms, displacements at true scale. In the core there are atoms "
+        "alone; those of the blend share with the elements; those of the pad only complete neighbourhoods. Below: bonds between "
+        "first neighbours at the tip, coloured by their strain; those across the crack's plane that are broken are dashed."
+    ),
+    "crack_body.png": "Strain energy density of the elements in the whole body and around the zone, before the first advance.",
+    "crack_plane.png": (
+        "Normal traction along the crack's plane in one state: the asymptotic field K/√(2πr); a cohesive law of the same "
+        "potential at the opening of the atoms beside the plane; the atoms' own strain by Cauchy–Born; the finite elements."
+    ),
+    "crack_j.png": (
+        "J integral of the elements over the energy that K releases by Stroh's formalism, in every state and over rings about "
+        "the tip; the band is one percent."
+    ),
+    "crack_ledger.png": (
+        "Work of the load and the weighted energies that hold it, after every state; below, what fails to add up, since the "
+        "start and in single steps."
+    ),
+    "interaction.png": (
+        "Response of a perfect crystal to the displacement of one atom, against the distance: it sets the widths of pads "
+        "and the least width of a blend."
+    ),
+}
+
+HEADLINES = (
+    "K_G",
+    "K_+",
+    "K_−",
+    "K₊/K₋",
+    "ΔE",
+    "W_sep",
+    "σ_max",
+    "l_cz",
+    "Δ_0",
+    "P_max",
+    "Δa",
+    "E_f",
+    "ε_err",
+    "N_a",
+    "N_h",
+    "u_max",
+    "W_tot",
+    "T_max",
+    "T_g",
+)
+"""Symbols of the quantities shown large at the top of the page."""
+
+FILES = {
+    "run.json": "resolved case, versions, hardware, times",
+    "results.json": "quantities, warnings, ledger",
+    "events.jsonl": "what happened when, one event a line",
+    "separation.csv": "separation curve by atoms",
+    "law.csv": "cohesive law used",
+    "load_opening.csv": "load, crack tip and energies over the path",
+    "stacks.csv": "stacks by atoms and by the laws",
+    "fields_last.npz": "fields of the last step, for the figures",
+    "separation.extxyz": "the atoms, for OVITO and ASE",
+    "fields": "displacement, stress and interface damage, for ParaView",
+    "zone.extxyz": "deformed atoms of the zone, for OVITO and ASE",
+    "body.vtu": "deformed elements, for ParaView, in the frame of zone.extxyz",
+    "zone.npz": "zone and body, for the figures",
+    "convergence.csv": "largest force over the iterations",
+    "interaction.csv": "decay of the potential's interaction",
+    "error.csv": "error against all atoms over the distance from the core",
+    "error.npz": "error against all atoms, for the figures",
+    "path.csv": "load, account and more over the path",
+    "profiles.csv": "opening and traction along the interface",
+    "patch.npz": "zone and specimen at the largest load, for the figures",
+    "patch_last.npz": "the same at the end",
+    "references.json": "surfaces, elastic constants, K_G and cuts of the plane",
+    "trapping.json": "K₊, K₋ and the barrier",
+    "barriers.csv": "barriers of advance and healing over K",
+    "plane.csv": "opening and traction along the crack's plane",
+    "rings.csv": "J over rings about the tip",
+    "ledger.csv": "energies after every state",
+    "atoms.extxyz": "deformed atoms of the states kept, for OVITO and ASE",
+    "states": "states kept: elements for ParaView (warp by displacement), arrays for the figures",
+    "traceback.txt": "where in the code a defect arose",
+}
+
+
+def run_title(run: Mapping[str, Any]) -> str:
+    """What a run was about, "Adhesion of Al(111) with sevennet-0"."""
+    case = run.get("case") or {}
+    interface, crack = case.get("interface") or {}, case.get("crack") or {}
+    defect = (case.get("defect") or {}).get("type")
+    plane, front = interface.get("plane") or crack.get("plane") or (), crack.get("front") or ()
+    what, potential = species(case), potential_name(case)
+    title = str(case.get("study", "run")).capitalize()
+    title += f" of {what}({indices(plane)})" if what and plane else ""
+    title += f"[{indices(front)}]" if what and plane and front else ""
+    title += f": {defect} in {what}" if what and defect else ""
+    return title + (f" with {potential}" if potential else "")
+
+
+def species(case: Mapping[str, Any]) -> str:
+    """Elements of a case's crystal, "NaCl"."""
+    crystal = case.get("crystal") or {}
+    return str(crystal.get("element") or "".join(crystal.get("symbols") or ()))
+
+
+def indices(values: Iterable[int]) -> str:
+    """Miller indices without commas, negative ones under a bar."""
+    return "".join(f"{i}" if i >= 0 else f"{-i}\u0305" for i in values)
+
+
+def potential_name(case: Mapping[str, Any]) -> str:
+    """What a case calls its potential, or "" where it has none."""
+    potential = case.get("potential")
+    if isinstance(potential, Mapping):
+        potential = potential.get("name") or potential.get("calculator") or Path(str(potential.get("path"))).name
+    return str(potential or "")

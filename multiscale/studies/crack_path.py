@@ -1,0 +1,400 @@
+"""Loading a crack: states one after the other, looked at and written as they come, until the path has come far enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from coupling.crack import (
+    CrackForces,
+    CrackModel,
+    CrackSolver,
+    CrackState,
+    CrackTangent,
+    FollowOptions,
+    UnitLoad,
+    follow,
+    grip_load,
+    intensity_load,
+)
+from coupling.crack.harmonic import HarmonicTangent
+from coupling.crack.recentre import carry, relaxation_energy
+from coupling.crack.tip import tip_by_bonds
+from coupling.errors import HandshakeConvergenceError
+from multiscale.config import FollowModel, FractureCase, StepsModel
+from multiscale.errors import CrackLoadError, ValidityError
+from multiscale.progress import Phase
+from multiscale.studies.crack_observer import BROKEN_STRETCH, Observer
+from multiscale.studies.crack_references import level_intensity, valid_intensity
+from multiscale.studies.crack_system import CrackCharacter, CrackPlan, build_crack
+from multiscale.studies.fracture_state import CrackReferences, Leg, PathPoint
+from multiscale.units import Level, format_intensity, format_length
+
+Array = NDArray[np.float64]
+#: Between tip and the core's edge there are at least so many periods, and the cohesive zone.
+_PERIODS = 1.0
+#: A path that has come far enough goes on to this share of K_G: states on both sides of the barrier are then known there.
+_PAST = 1.05
+#: Opening (Å) at which the elastic answer of a gripped body is weighed: small against everything.
+_PROBE = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stage:
+    """One model on the path: where its zone lies, how it is solved, how its states are looked at.
+
+    Attributes:
+        observer: looks at states.
+        solver: finds them.
+        unit: displacement at load one.
+    """
+
+    observer: Observer
+    solver: CrackSolver
+    unit: UnitLoad
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A load at which the crack did not stand.
+
+    Attributes:
+        before: the last load at which it stood.
+        load: at which it ran (sign 1) or closed (−1).
+        sign: of the change.
+    """
+
+    before: float
+    load: float
+    sign: float
+
+
+@dataclass(kw_only=True, eq=False)
+class Walk:
+    """The path of one crack.
+
+    Attributes:
+        case: what is asked for.
+        character: of the crystal.
+        references: of the crack.
+        plan: of zone and body.
+        comm: ranks that share the potential.
+        phase: told where the path stands.
+        watch: called after each state with the walk.
+        stages: models, one more each time that the zone is moved.
+        points: states so far.
+        runs: loads at which the crack did not stand.
+        at: number of the stage where the path is now.
+        called: calls of the potential before the path began.
+        reason: why the path ended before it was done; empty while it goes on or where it came to its end.
+    """
+
+    case: FractureCase
+    character: CrackCharacter
+    references: CrackReferences
+    plan: CrackPlan
+    comm: MPI.Comm
+    phase: Phase
+    watch: Callable[[Walk], None] = lambda walk: None
+    stages: list[Stage] = field(default_factory=list)
+    points: list[PathPoint] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    at: int = 0
+    called: int = 0
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        self.called = self.character.potential.counter.calls
+
+    @property
+    def stage(self) -> Stage:
+        """Where the path is now."""
+        return self.stages[self.at]
+
+    @property
+    def calls(self) -> int:
+        """Calls of the potential since the path began."""
+        return self.character.potential.counter.calls - self.called
+
+    def begin(self, center: tuple[float, float] | None = None, *, tip: float = 0.0) -> Stage:
+        """Build a model, its zone about a place, and what solves it; the path is there now."""
+        about = self.plan.center if center is None else center
+        model = build_crack(self.character, self.plan, self.comm, center=about, tip=tip)
+        gripped = self.case.gripped
+        known = self.references
+        unit = grip_load(model, self.plan.outer) if gripped else intensity_load(model, known.field, known.direction)
+        method = CrackForces(model)
+        tangent = None
+        if self._newton(model):
+            # Strained and broken, atoms reach farther than in the perfect crystal: up to twice the cutoff.
+            cutoff = self.character.potential.capabilities.cutoff or 0.0
+            tangent = CrackTangent(method, reach=max(self.character.force_range, 2.0 * cutoff))
+        springs = HarmonicTangent(method, self.character.interaction)
+        solver = CrackSolver(method, unit, self.options(), tangent=tangent, springs=springs, report=self._report)
+        observer = Observer(
+            model=model,
+            character=self.character,
+            references=self.references,
+            plan=self.plan,
+            center=about,
+            number=len(self.stages),
+            gripped=gripped,
+        )
+        self.stages.append(Stage(observer=observer, solver=solver, unit=unit))
+        self.at = len(self.stages) - 1
+        if gripped and observer.j_integral is not None:
+            # Openings of grips are weighed against displacements of the core as the K that they stand for.
+            solver.scale *= self.intensity_per_opening()
+        return self.stage
+
+    def _newton(self, model: CrackModel) -> bool:
+        """Whether states are found by second derivatives."""
+        kind = self.case.solver.type
+        if kind != "auto":
+            return kind == "newton"
+        return isinstance(self.case.load, FollowModel) or hasattr(model.atoms, "hessian")
+
+    def options(self) -> FollowOptions:
+        """The case's solver settings."""
+        load, solver = self.case.load, self.case.solver
+        settings = FollowOptions(
+            tolerance=solver.tolerance,
+            max_iterations=solver.max_iterations,
+            depth=solver.depth,
+            rough=max(FollowOptions.rough, solver.tolerance),
+            max_fall=min(FollowOptions.max_fall, solver.max_calls),
+        )
+        if isinstance(load, FollowModel):
+            settings = replace(settings, largest_step=load.largest_step, max_states=load.max_states)
+        return settings
+
+    def load_of(self, level: Level) -> float:
+        """The load of a level: K of the mixture (eV/Å^2.5), or for grips their opening (Å).
+
+        Raises:
+            CrackLoadError: a share of K_G in a body whose elastic answer leaves no room for J.
+        """
+        if not self.case.gripped:
+            return level_intensity(level, self.references)
+        if level.of == "length":
+            return level.value
+        return level_intensity(level, self.references) / self.intensity_per_opening()
+
+    def intensity_per_opening(self) -> float:
+        """K per opening of the grips by the elastic body, eV/Å^3.5.
+
+        Raises:
+            CrackLoadError: there is no room for J.
+        """
+        observer = self.stage.observer
+        if observer.j_integral is None:
+            raise CrackLoadError(
+                "the body is too small about its zone to tell K from the opening of the grips: no ring of whole elements fits "
+                'between them. Write the load as an opening, for example "2 nm", or enlarge the body'
+            )
+        nodes = observer.model.nodes
+        release = observer.j_integral.value(_PROBE * self.stage.unit.field[:nodes]) / _PROBE**2
+        return self.references.intensity(release)
+
+    def _report(self, iteration: int, force: float) -> None:
+        self.phase.describe(f"state {len(self.points)}, iteration {iteration}, largest force {force:.2e} eV/Å")
+
+    def record(self, state: CrackState, leg: Leg, *, jump: float | None = None) -> PathPoint:
+        """Look at a state and keep it; `jump` (eV) where the zone was moved for it."""
+        since = self.points[0].tip_bonds if self.points else self.stage.observer.tip(state).x
+        point = self.stage.observer.point(state, index=len(self.points), leg=leg, since=since, jump=jump)
+        self.points.append(point)
+        self.phase.advance(
+            1,
+            f"K = {point.intensity / self.references.griffith:.4f} K_G, tip {point.advance:+.2f} periods, "
+            f"{state.calls} calls",
+        )
+        self.watch(self)
+        return point
+
+    def must_end(self, point: PathPoint) -> bool:
+        """Whether the path cannot go on from a state; says why in `reason`."""
+        limit = valid_intensity(self.case, self.character, self.plan, self.references)
+        if point.intensity > limit:
+            self.reason = (
+                f"at {format_intensity(point.intensity)} the elements in the blend leave what their material describes "
+                f"(up to about {format_intensity(limit)}): enlarge zone.radius or material.largest_strain"
+            )
+        elif self.calls >= self.case.solver.max_calls:
+            self.reason = f"{self.calls} calls of the potential were made: raise solver.max_calls"
+        elif self.at_edge(point) and not self.case.load.recentre:
+            self.reason = (
+                f"the tip came within {format_length(self.least_room)} of the blend, {format_length(abs(point.tip_bonds))} from "
+                "where it began: enlarge zone.radius, or move the zone along with load.recentre: true"
+            )
+        return bool(self.reason)
+
+    def bound_fall(self) -> None:
+        """Let the next search fall no farther than the calls that are left."""
+        solver, left = self.stage.solver, max(1, self.case.solver.max_calls - self.calls)
+        solver.options = replace(solver.options, max_fall=min(FollowOptions.max_fall, left))
+
+    def moved(self, positions: Array, point: PathPoint) -> float:
+        """How far the tip of atoms (n, 3) has moved since a state, Å; infinite where it has left them."""
+        observer = self.stage.observer
+        tip = tip_by_bonds(positions, observer.across, stretch=BROKEN_STRETCH).x
+        return tip - point.tip_bonds if abs(tip - point.tip_bonds) > 0.1 * self.character.period else 0.0
+
+    @property
+    def least_room(self) -> float:
+        """Distance between tip and the core's edge at which the zone is left, Å."""
+        return max(_PERIODS * self.character.period, self.references.cohesive_length)
+
+    def at_edge(self, point: PathPoint, *, ahead: float = 0.0) -> bool:
+        """Whether the tip, or a place ahead of it (Å), is about to leave the core."""
+        return not self.stage.observer.room(point.tip_bonds + ahead) > self.least_room
+
+    def recentre(self, point: PathPoint) -> PathPoint:
+        """Move the zone by whole periods to the tip of a stable state, and find the state again in the new model.
+
+        Raises:
+            HandshakeConvergenceError: it is not found again.
+        """
+        old, period = self.stage, self.character.period
+        x, y = old.observer.center
+        ahead = (self.plan.center[0] - self.points[0].tip_bonds) + point.tip_bonds - x
+        new = self.begin((x + period * round(ahead / period), y), tip=point.tip_bonds)
+        start = carry(old.observer.model, point.state.u, new.observer.model)
+        state = new.solver.at_load(point.load, guess=start, before=point.state, near=new.solver.tangent is not None)
+        jump = relaxation_energy(new.solver.method, start, state.u)
+        return self.record(state, point.leg, jump=jump)
+
+
+def walk_path(walk: Walk) -> None:
+    """Go along the path that the case asks for.
+
+    Raises:
+        HandshakeConvergenceError: no further equilibrium; what was found before is kept.
+        ValidityError: the first load is beyond what the body describes.
+    """
+    walk.begin()
+    if isinstance(walk.case.load, StepsModel):
+        _take_steps(walk, walk.case.load)
+    else:
+        _follow_branches(walk, walk.case.load)
+
+
+def _first(walk: Walk, load: float, leg: Leg) -> PathPoint:
+    """The state with which the path begins: near the elastic field, or wherever the atoms fall to from there."""
+    point = walk.record(walk.stage.solver.at_load(load), leg)
+    if walk.must_end(point):
+        raise ValidityError(f"the path ends where it begins: {walk.reason}")
+    return point
+
+
+def _take_steps(walk: Walk, load: StepsModel) -> None:
+    """Relax the atoms at each load, from the state before.
+
+    Beyond K₊ a crack under a K-field runs until it leaves the zone, below K₋ it closes: such loads are noted, and the path goes
+    on from the last state that stood, with the loads on the other side of it.
+    """
+    loads = [walk.load_of(level) for level in load.wanted]
+    point = _first(walk, loads.pop(0), "up")
+    while loads:
+        if len(walk.points) >= load.max_states:
+            walk.reason = f"{len(walk.points)} states were taken: raise load.max_states"
+            return
+        wanted = loads.pop(0)
+        sign = 1.0 if wanted >= point.load else -1.0
+        if load.advance is not None and sign > 0.0 and point.advance > load.advance - 0.5:
+            # Far enough: only loads below are left.
+            loads = [value for value in loads if value < point.load]
+            continue
+        state = _settle(walk, wanted, point, sign)
+        if state is None:
+            walk.runs.append(Run(before=point.load, load=wanted, sign=sign))
+            loads = [value for value in loads if sign * (value - point.load) < 0.0]
+            continue
+        point = walk.record(state, "up" if sign > 0.0 else "down")
+        if walk.must_end(point):
+            return
+        if load.recentre and walk.at_edge(point, ahead=walk.character.period):
+            point = walk.recentre(point)
+
+
+def _settle(walk: Walk, load: float, point: PathPoint, sign: float) -> CrackState | None:
+    """The equilibrium at the next load: nearby where the tip stays, else wherever the atoms fall to; None if the crack runs.
+
+    Raises:
+        HandshakeConvergenceError: there is none, and not because the crack runs.
+    """
+    solver, before = walk.stage.solver, point.state
+    guess = before.u + (load - before.load) * walk.stage.unit.field
+    try:
+        state = solver.at_load(load, guess=guess, before=before, near=True)
+        if walk.moved(state.positions, point) == 0.0:
+            return state
+    except HandshakeConvergenceError:
+        pass
+    try:
+        walk.bound_fall()
+        state = solver.at_load(load, guess=guess, before=before)
+        positions = state.positions
+    except HandshakeConvergenceError as error:
+        positions = walk.stage.observer.model.places(error.solution[0])
+        if sign * walk.moved(positions, point) <= 0.0:
+            raise
+        return None
+    # What stands at the edge of the core is held by the handshake, not by the lattice.
+    tip = point.tip_bonds + walk.moved(positions, point)
+    return None if not walk.stage.observer.room(tip) > walk.least_room else state
+
+
+def _follow_branches(walk: Walk, load: FollowModel) -> None:
+    """Continuation from the start, until the crack has grown far enough; then, if asked for, from the start the other way."""
+    point = _first(walk, walk.load_of(load.start), "follow")
+    _one_way(walk, point, leg="follow", sign=1.0, periods=load.advance)
+    if load.heal and not walk.reason:
+        walk.at = 0
+        _one_way(walk, point, leg="down", sign=-1.0, periods=1)
+
+
+def _one_way(walk: Walk, first: PathPoint, *, leg: Leg, sign: float, periods: int) -> None:
+    """Follow the path from a stable state towards rising or falling load, from model to model where the zone is moved."""
+    begun, start = len(walk.points), first
+    while True:
+        for number, state in enumerate(follow(walk.stage.solver, start.state, sign=sign)):
+            if number == 0:
+                continue
+            point = walk.record(state, leg)
+            if walk.must_end(point) or _done(walk, first, walk.points[begun:], sign, periods):
+                return
+            if walk.case.load.recentre and _may_move(walk, point, sign):
+                break
+        else:
+            walk.reason = f"{walk.stage.solver.options.max_states} states were taken: raise load.max_states"
+            return
+        start = walk.recentre(point)
+
+
+def _may_move(walk: Walk, point: PathPoint, sign: float) -> bool:
+    """Whether the zone is to be moved now: on a stable branch, half-way between its folds, before the next period breaks.
+
+    Near a fold the new model might find the state of the other branch.
+    """
+    half_way = sign * (point.intensity - walk.references.griffith) > 0.0
+    return bool(point.state.stable) and half_way and walk.at_edge(point, ahead=sign * walk.character.period)
+
+
+def _done(walk: Walk, first: PathPoint, points: list[PathPoint], sign: float, periods: int) -> bool:
+    """Whether the crack stands stably, by so many periods farther on, at the load of the start or at K_G.
+
+    Bonds are long before they give way: that the tip by bonds has moved is not enough, the load must have turned back and again.
+    """
+    last, loads = points[-1], sign * np.array([first.load, *(point.load for point in points)])
+    steps = np.sign(np.diff(loads))
+    valleys = int(((steps[:-1] < 0.0) & (steps[1:] > 0.0)).sum())
+    moved = sign * (last.advance - first.advance)
+    if not valleys and moved < periods + 0.5:
+        return False
+    level = max(first.intensity, _PAST * walk.references.griffith) if sign > 0.0 else first.intensity
+    return moved > periods - 0.5 and steps[-1] > 0.0 and sign * (last.intensity - level) > 0.0
