@@ -31,7 +31,7 @@ SUBJECTS = {
     "iterations": "Iterations and potential calls on one problem: Schwarz by turns (plain, Aitken, Anderson), together, blended.",
     "handshake_cost": "The framework beside bare potential calls in the SevenNet-0 zone, examples/adhesion_zone_sevennet.yaml.",
     "kg": "Griffith's K_G = √(2γE*) of eleven cracks. Targets: ASE slab, energies' elasticity, matscipy; isotropic closed form.",
-    "crack_peers": "A crack in SW silicon: coupled, and in matscipy's fixed cluster of as many atoms, against extrapolated clusters.",
+    "crack_peers": "A crack in SW silicon, coupled and in matscipy's cluster of as many atoms. Target: extrapolated clusters.",
     "main_job": "The main job, examples/adhesion.yaml: phases, potential calls, memory, closure of the energy ledger.",
 }
 
