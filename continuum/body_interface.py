@@ -92,8 +92,8 @@ class BodyInterface:
         return len(self.areas)
 
     def history(self) -> Array:
-        """The state of an interface that was never opened: largest effective opening (p, 1), Å."""
-        return np.zeros((self.size, 1))
+        """The history (p, h) of an interface that was never opened."""
+        return self.law.fresh(self.size)
 
     def openings(self, u: Array) -> Array:
         """Jumps (p, c), normal first, for displacements u (n, c); Å."""
@@ -147,7 +147,7 @@ class BodyInterface:
             facet=self.facet_of_point,
             opening=self.openings(u),
             traction=answer.traction,
-            damage=self.law.potential(answer.history_new[:, 0]) / self.law.fracture_energy,
+            damage=answer.damage,
             weights=weights[self.facet_of_point],
         )
 

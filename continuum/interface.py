@@ -264,9 +264,10 @@ class InterfaceSet:
         for part, where in zip(self.parts, self.slices, strict=True):
             here = where if rows is None else slice(*np.searchsorted(rows, [where.start, where.stop]))
             if here.start < here.stop:
-                answers.append(part.law.evaluate(jump[here], history[here]))
-        names = ("traction", "tangent", "secant", "history_new", "stored", "dissipated", "contact")
+                answers.append(part.law.evaluate(jump[here], history[here, : part.law.history_size]))
+        names = ("traction", "tangent", "secant", "stored", "dissipated", "contact", "damage")
         fields = {name: np.concatenate([getattr(a, name) for a in answers]) for name in names}
+        fields["history_new"] = np.concatenate([self._widened(a.history_new) for a in answers])
         broken = self.cracked if rows is None else self.cracked[rows]
         if broken.any():
             # The initial crack transmits contact, nothing else, and its energy was spent before the story begins.
@@ -277,5 +278,16 @@ class InterfaceSet:
             fields["secant"][broken, 0] = stiffness[broken]
             fields["tangent"][broken, 0, 0] = stiffness[broken]
             fields["traction"][broken, 0] = stiffness[broken] * jump[broken, 0]
-            fields["history_new"][broken] = 0.0
+            fields["history_new"][broken] = self.fresh()[broken if rows is None else rows[broken]]
+            fields["damage"][broken] = 1.0
         return LawResponse(**fields)
+
+    def fresh(self) -> Array:
+        """The history (points, h) of interfaces that were never opened; h is the largest of all laws."""
+        if not self.parts:
+            return np.zeros((0, 1))
+        return np.concatenate([self._widened(p.law.fresh(p.weights.size)) for p in self.parts])
+
+    def _widened(self, history: Array) -> Array:
+        """A law's history with columns of zeros up to the common width."""
+        return np.pad(history, ((0, 0), (0, max(p.law.history_size for p in self.parts) - history.shape[1])))

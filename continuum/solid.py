@@ -51,7 +51,7 @@ class InterfaceState:
         points: (n, dim) Å.
         opening: (n, dim) jump, normal first, Å.
         traction: (n, dim) normal first, eV/Å³.
-        damage: (n,) share of the fracture energy that has been called on, ψ(κ)/G_c; 1 on the initial crack.
+        damage: (n,) share of the fracture energy that has been called on; 1 on the initial crack.
         weights: (n,) Å^(dim−1).
     """
 
@@ -129,7 +129,7 @@ class Solid:
         )
         self._place_pairs()
         self.load = 0.0
-        self.history = np.zeros((self.interfaces.points, 1))
+        self.history = self.interfaces.fresh()
 
     @property
     def n_dofs(self) -> int:
@@ -244,16 +244,13 @@ class Solid:
         index = [p.name for p in self.interfaces.parts].index(name)
         part, where = self.interfaces.parts[index], self.interfaces.slices[index]
         jump, answer = self.jumps(), self.respond()
-        largest = answer.history_new[where, 0]
-        damage = part.law.potential(largest) / part.law.fracture_energy
-        damage[self.interfaces.cracked[where]] = 1.0
         places = part.places.reshape(-1, self.dim)
         order = np.lexsort(np.round(places, 6).T[::-1])
         return InterfaceState(
             points=places[order],
             opening=jump[where][order],
             traction=answer.traction[where][order],
-            damage=damage[order],
+            damage=answer.damage[where][order],
             weights=part.weights.ravel()[order],
         )
 

@@ -1,6 +1,9 @@
-"""What every traction–separation law shares: mixed mode, unloading, contact and energy bookkeeping.
+"""What every traction–separation law answers, and the family that is one curve of an effective opening.
 
-A law is written once in mode I, as ψ(δ) with T = ψ' and K = ψ''. Here it becomes mixed-mode through the effective
+A law takes jumps and history at n points as arrays and answers tractions, tangents and energies. Its history is an array
+(n, h) whose columns only the law knows: `CohesiveLaw.fresh` makes that of an interface never opened.
+
+`EffectiveLaw` is written once in mode I, as ψ(δ) with T = ψ' and K = ψ''. It becomes mixed-mode through the effective
 opening δ = √(⟨δ_n⟩² + |δ_t|²) (Ortiz and Pandolfi 1999, with β = 1), so that tractions in every mode derive from the
 one potential ψ, the same energy is spent in opening and in sliding, and nothing depends on the frame.
 """
@@ -26,10 +29,11 @@ class LawResponse:
         traction: (n, dim), eV/Å³; on side 2, so that it resists a positive jump.
         tangent: (n, dim, dim), eV/Å⁴; derivative of the traction with respect to the jump.
         secant: (n, dim), eV/Å⁴; positive diagonal stiffness whose product with the jump is the traction.
-        history_new: (n, 1), Å; largest effective opening so far, this state included.
+        history_new: (n, h); the history to go on with once this state is committed.
         stored: (n,), eV/Å²; recoverable energy, contact apart.
-        dissipated: (n,), eV/Å²; energy spent since the interface was intact.
+        dissipated: (n,), eV/Å²; energy spent since the interface was intact, friction included.
         contact: (n,), eV/Å²; energy of the compressive penalty.
+        damage: (n,); share of the fracture energy that has been called on, 1 where nothing holds any more.
     """
 
     traction: Array
@@ -39,14 +43,14 @@ class LawResponse:
     stored: Array
     dissipated: Array
     contact: Array
+    damage: Array
 
 
 class CohesiveLaw(ABC):
-    """A traction–separation law; subclasses give the mode-I curve.
+    """A traction–separation law.
 
     Unloading is ``reversible`` (back along the same curve: adhesion) or ``damaging`` (along the secant to the origin:
-    fracture). With κ the largest effective opening so far, a damaging law stores ½T(κ)/κ·δ² and has dissipated
-    ψ(κ) − ½T(κ)κ, which grows as long as T/δ falls with δ.
+    fracture). The numbers below are those of mode I.
 
     Attributes:
         unloading: ``reversible`` or ``damaging``.
@@ -56,7 +60,15 @@ class CohesiveLaw(ABC):
         opening_at_peak: opening where it acts, Å.
         initial_stiffness: T'(0), eV/Å⁴.
         final_opening: opening beyond which nothing (or less than 10⁻³ of the fracture energy) is left, Å.
+        variational: True where stored + dissipated + contact energy at fixed history is a potential of the traction, and
+            secant unloading makes it smaller: equilibria are then sought as its minima.
+        symmetric: True where the tangent is symmetric.
+        history_size: number h of the history's columns.
     """
+
+    variational: bool = True
+    symmetric: bool = True
+    history_size: int = 1
 
     unloading: Unloading
     penalty: float
@@ -74,6 +86,39 @@ class CohesiveLaw(ABC):
             penalty = self.initial_stiffness
         self.unloading = unloading
         self.penalty = positive(penalty, "penalty", "a stiffness against interpenetration in eV/Å⁴")
+
+    def fresh(self, count: int) -> Array:
+        """The history (count, h) of points that were never opened."""
+        return np.zeros((count, self.history_size))
+
+    @abstractmethod
+    def evaluate(self, jump: Array, history: Array) -> LawResponse:
+        """Traction, tangent and energies for jumps (n, dim), normal first, given the history (n, h)."""
+
+    def potential(self, opening: ArrayLike) -> Array:
+        """∫T dδ of a first opening in mode I, (n,) Å -> (n,) eV/Å²."""
+        answer = self._mode_one(opening)
+        return answer.stored + answer.dissipated
+
+    def traction(self, opening: ArrayLike) -> Array:
+        """T(δ) of a first opening in mode I, (n,) Å -> (n,) eV/Å³."""
+        return self._mode_one(opening).traction[:, 0]
+
+    def stiffness(self, opening: ArrayLike) -> Array:
+        """dT/dδ of a first opening in mode I, (n,) Å -> (n,) eV/Å⁴."""
+        return self._mode_one(opening).tangent[:, 0, 0]
+
+    def _mode_one(self, opening: ArrayLike) -> LawResponse:
+        normal = np.atleast_1d(np.asarray(opening, dtype=float))
+        return self.evaluate(np.column_stack([normal, np.zeros_like(normal)]), self.fresh(len(normal)))
+
+
+class EffectiveLaw(CohesiveLaw):
+    """A law of the effective opening; subclasses give the mode-I curve.
+
+    With κ the largest effective opening so far, a damaging law stores ½T(κ)/κ·δ² and has dissipated ψ(κ) − ½T(κ)κ,
+    which grows as long as T/δ falls with δ. Its history is κ, in Å.
+    """
 
     @abstractmethod
     def curve(self, opening: Array) -> tuple[Array, Array, Array]:
@@ -116,14 +161,16 @@ class CohesiveLaw(ABC):
         index = np.arange(jump.shape[1])
         tangent[:, index, index] += diagonal
         squeezed = np.minimum(jump[:, 0], 0.0)
+        largest = np.maximum(before, opening)
         return LawResponse(
             traction=diagonal * jump,
             tangent=tangent,
             secant=diagonal,
-            history_new=np.maximum(before, opening)[:, None],
+            history_new=largest[:, None],
             stored=stored,
             dissipated=spent,
             contact=0.5 * self.penalty * squeezed**2,
+            damage=(psi if damaging else self.potential(largest)) / self.fracture_energy,
         )
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 
 from continuum.errors import LawError
-from continuum.laws.base import Array, CohesiveLaw, Unloading, positive
+from continuum.laws.base import Array, EffectiveLaw, Unloading, positive
 
 
-class BilinearLaw(CohesiveLaw):
+class BilinearLaw(EffectiveLaw):
     """T = K₀δ up to σ_max, then straight down to zero at δ_f = 2G_c/σ_max (Geubelle and Baylor 1998; Alfano 2006).
 
     Args:

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from continuum.laws.base import Array, CohesiveLaw, Unloading, positive
+from continuum.laws.base import Array, EffectiveLaw, Unloading, positive
 
 # (1 + x) e^{-x} = 1e-3: where the tail holds a thousandth of the fracture energy.
 _TAIL = 9.2334
 
 
-class ExponentialLaw(CohesiveLaw):
+class ExponentialLaw(EffectiveLaw):
     """ψ = G_c [1 − (1 + δ/δ₀) e^{−δ/δ₀}], T = (G_c/δ₀²) δ e^{−δ/δ₀}, with δ₀ = G_c/(e σ_max).
 
     Xu and Needleman (1994), pure normal separation; the same shape as the universal binding-energy relation.

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.interpolate import PchipInterpolator
 
 from continuum.errors import LawError
-from continuum.laws.base import Array, CohesiveLaw, Unloading
+from continuum.laws.base import Array, EffectiveLaw, Unloading
 
 # Quintic Hermite basis on [0, 1]: columns are the coefficients of 1, s, ..., s⁵ for the end values
 # ψ₀, hT₀, h²K₀, ψ₁, hT₁, h²K₁ (h is the width of the interval).
@@ -25,7 +25,7 @@ _HERMITE = np.array(
 _DEFECT = 1e-3
 
 
-class TabulatedLaw(CohesiveLaw):
+class TabulatedLaw(EffectiveLaw):
     """Quintic Hermite interpolation of ψ, so that T = ψ' and ∫T dδ = ψ_end hold to rounding.
 
     Between two nodes ψ is the quintic polynomial that meets ψ, T and K at both; it is twice continuously
