@@ -7,6 +7,7 @@ soften everywhere at once, too many unknowns for dense matrices, go through Newt
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from continuum.laws import LawResponse
-from continuum.linear import ReferenceMatrix
+from continuum.linear import LinearSolveError, ReferenceMatrix
 from continuum.options import SolverOptions
 from continuum.process_zone import Settled, Window, settle
 from continuum.solid import Solid
@@ -48,7 +49,7 @@ class Equilibrium:
     def __init__(self, solid: Solid, options: SolverOptions) -> None:
         self.solid, self.options = solid, options
         self.iterations = 0
-        self.reference = ReferenceMatrix(solid)
+        self.reference = ReferenceMatrix(solid, method=options.linear_solver, rtol=0.1 * options.rtol)
         interfaces = solid.interfaces
         self._facets = len(interfaces.midpoints)
         # Neighbours that join the zone with a facet: the few next ones along a path, a ring around it on a surface.
@@ -69,6 +70,16 @@ class Equilibrium:
         Raises:
             NotReached: on all ranks; the displacement is then wherever the search ended.
         """
+        self._reach(load)
+        if self.options.contact == "augmented lagrangian" and self.solid.interfaces.points:
+            for _ in range(self.options.max_augmentations):
+                if self.solid.interfaces.augment(self.solid.jumps()) <= self.options.contact_rtol:
+                    return
+                self._reach(load)
+            raise NotReached(float("nan"))
+
+    def _reach(self, load: float) -> None:
+        """Equilibrium at a load with the contact pressures as they are; collective."""
         solid, first = self.solid, not self._begun
         self._begun = True
         solid.set_load(load)
@@ -78,7 +89,10 @@ class Equilibrium:
             if self._newton_from_rest():
                 return
             solid.owned()[:] = before
-        self._reach_by_zone()
+        if self.reference.iterative and solid.interfaces.points:
+            self._newton()
+        else:
+            self._reach_by_zone()
 
     def _newton_from_rest(self) -> bool:
         """Newton's method on the whole solid with full steps; False where it does not contract."""
@@ -135,8 +149,9 @@ class Equilibrium:
         force = np.array(solid.internal_force(None if answer is None else answer.traction).array, dtype=float)
         reactions = float(force[mine] @ force[mine])
         force[mine] = 0.0
-        total, reactions = solid.comm.allreduce(np.array([float(force @ force), reactions]))
-        scale = reactions
+        external = solid.external_force()
+        total, reactions, applied = solid.comm.allreduce(np.array([force @ force, reactions, external @ external]))
+        scale = max(float(reactions), float(applied))
         if answer is not None:
             scale = max(scale, float((solid.interfaces.forces(answer.traction) ** 2).sum()))
         # Unloaded to nothing there are no forces in play: the largest so far then say what rounding is.
@@ -315,17 +330,25 @@ class Equilibrium:
             if residual <= self.options.rtol:
                 return
             self.iterations += 1
-            self.reference.factorise(answer.tangent)
-            newton = self.reference.negative_pivots == 0
-            if not newton:
-                self.reference.factorise(definite(answer, secant=True))
-            step = self.reference.solve(-force)
+            step = self._direction(answer, force)
             length = 1.0
             # Below 1e-6 the energy's change is rounding: full Newton steps finish.
             if residual > 1e-6:
                 length = self._shorten(step, force)
             solid.owned()[:] += length * step
         raise NotReached(residual)
+
+    def _direction(self, answer: LawResponse, force: Array) -> Array:
+        """Newton's step, or one along secants where the matrix is not positive definite; collective."""
+        reference = self.reference
+        with suppress(LinearSolveError):
+            reference.factorise(answer.tangent)
+            # A factor has counted its negative pivots; conjugate gradients meet negative curvature while they iterate.
+            step = reference.solve(-force) if reference.negative_pivots == 0 else force
+            if reference.negative_pivots == 0:
+                return step
+        reference.factorise(definite(answer, secant=True))
+        return reference.solve(-force)
 
     def _shorten(self, step: Array, force: Array) -> float:
         """Length of a step on the whole solid that lowers the energy (Armijo, halving)."""
@@ -335,7 +358,7 @@ class Equilibrium:
         vector.array[:] = step
         solid.bulk.mult(vector, pulled)
         solid.bulk.mult(solid.u.x.petsc_vec, vector)
-        products = np.array([vector.array @ step, pulled.array @ step, force @ step])
+        products = np.array([(vector.array - solid.external_force()) @ step, pulled.array @ step, force @ step])
         linear, quadratic, slope = solid.comm.allreduce(products)
         jump, change = solid.jumps(), interfaces.jumps(solid.nodal_jumps(step))
 

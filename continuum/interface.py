@@ -38,7 +38,7 @@ class Interface:
         facet_pairs: (facets, nodes) pair indices.
         midpoints: (facets, dim) Å.
         shape: (points, nodes) shape functions at the quadrature points of a facet.
-        weights: (facets, points) Å^(dim−1), times the thickness in 2D.
+        weights: (facets, points) Å^(dim−1), times the thickness in the plane or the circumference about an axis.
         frames: (facets, points, dim, dim) rows normal (out of the first body), tangents.
         places: (facets, points, dim) quadrature points, Å.
         cracked: (facets,) True where broken from the start.
@@ -70,9 +70,23 @@ class Interface:
 
 
 def build_interface(
-    bodies: BodyMesh, name: str, law: CohesiveLaw, space: fem.FunctionSpace, *, thickness: float
+    bodies: BodyMesh,
+    name: str,
+    law: CohesiveLaw,
+    space: fem.FunctionSpace,
+    *,
+    thickness: float,
+    axisymmetric: bool = False,
 ) -> Interface:
     """Pair the nodes of both sides of an interface and place its quadrature points (collective).
+
+    Args:
+        bodies: the mesh.
+        name: of the interface.
+        law: that it carries.
+        space: of the displacement.
+        thickness: Å, of a plane.
+        axisymmetric: weights are those of rings, 2πx.
 
     Raises:
         MeshError: where a node of one side has no partner on the other.
@@ -104,6 +118,8 @@ def build_interface(
         )
     nodes_2 = np.concatenate([item["nodes"] for item in second])[partner]
     points, weights, frames, positions = _quadrature(first, kind, degree)
+    if axisymmetric:
+        weights = weights * (2.0 * np.pi * positions[..., 0])
     dim = bodies.mesh.geometry.dim
     return Interface(
         name=name,
@@ -220,6 +236,7 @@ class InterfaceSet:
         facet_of_point: (points,) facet number; facets are numbered through all interfaces.
         facet_pairs: (facets, nodes) pair numbers.
         midpoints: (facets, dim) Å.
+        pressure: (points,) multiplier of the augmented Lagrangian for contact, eV/Å³, ≤ 0; 0 leaves the penalty alone.
     """
 
     def __init__(self, parts: Sequence[Interface], dim: int) -> None:
@@ -229,6 +246,10 @@ class InterfaceSet:
         self.points = sum(sizes)
         counts = [len(p.nodes_1) for p in parts]
         self.pairs = sum(counts)
+        self.pressure = np.zeros(self.points)
+        self._penalty = np.concatenate(
+            [np.zeros(0), *[np.full(n, p.law.penalty) for n, p in zip(sizes, parts, strict=True)]]
+        )
         if not parts:
             self.interpolation = sp.csr_matrix((0, 0))
             self.weights, self.cracked = np.zeros(0), np.zeros(0, dtype=bool)
@@ -280,7 +301,30 @@ class InterfaceSet:
             fields["traction"][broken, 0] = stiffness[broken] * jump[broken, 0]
             fields["history_new"][broken] = self.fresh()[broken if rows is None else rows[broken]]
             fields["damage"][broken] = 1.0
+        if self.pressure.any():
+            self._press(fields, jump[:, 0], slice(None) if rows is None else rows)
         return LawResponse(**fields)
+
+    def _press(self, fields: dict[str, Array], opening: Array, rows: Any) -> None:
+        """Put the augmented contact traction min(0, μ + p δ_n) in place of the penalty's min(0, p δ_n)."""
+        penalty, pressure = self._penalty[rows], self.pressure[rows]
+        before, after = np.minimum(penalty * opening, 0.0), np.minimum(pressure + penalty * opening, 0.0)
+        slope = penalty * ((after < 0.0).astype(float) - (before < 0.0))
+        fields["traction"][:, 0] += after - before
+        fields["tangent"][:, 0, 0] += slope
+        fields["secant"][:, 0] += np.maximum(slope, 0.0)
+        fields["contact"] += (after**2 - pressure**2 - before**2) / (2.0 * penalty)
+
+    def augment(self, jump: Array) -> float:
+        """Take the present contact tractions for the multipliers; largest change relative to the largest (Uzawa).
+
+        Simo and Laursen (1992), Comput. Struct. 42, 97.
+        """
+        after = np.minimum(self.pressure + self._penalty * jump[:, 0], 0.0)
+        change = float(np.abs(after - self.pressure).max(initial=0.0))
+        largest = float(np.abs(after).max(initial=0.0))
+        self.pressure = after
+        return change / largest if largest > 0.0 else float(change > 0.0)
 
     def fresh(self) -> Array:
         """The history (points, h) of interfaces that were never opened; h is the largest of all laws."""

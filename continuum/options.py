@@ -1,8 +1,12 @@
 """Settings of the solvers."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from continuum.errors import ContinuumError
+
+LinearSolver = Literal["auto", "direct", "iterative"]
+_Contact = Literal["penalty", "augmented lagrangian"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,12 @@ class SolverOptions:
         max_newton_iterations: of Newton's method on the whole solid at the first load; the zone is condensed where it fails.
         least_age: loads that a factor serves at least, unless the zone outgrows it.
         zone_limit: unknowns of the zone beyond which Newton's method on the whole solid takes over.
+        contact: ``penalty`` lets faces sink into each other by pressure over penalty; ``augmented lagrangian`` repeats each load
+            with the pressures found so far as multipliers until they stand still.
+        max_augmentations: times that a load is repeated.
+        contact_rtol: change of the largest pressure at which they stand still.
+        linear_solver: ``direct`` (MUMPS), ``iterative`` (multigrid; the process zone is not condensed then), or ``auto``: by the
+            number of unknowns, see `continuum.preconditioner`.
     """
 
     rtol: float = 1e-9
@@ -37,6 +47,10 @@ class SolverOptions:
     slow_rounds: int = 8
     least_age: int = 4
     max_newton_iterations: int = 10
+    linear_solver: LinearSolver = "auto"
+    contact: _Contact = "penalty"
+    max_augmentations: int = 30
+    contact_rtol: float = 1e-6
 
     def __post_init__(self) -> None:
         if not 1e-14 <= self.rtol <= 1e-2:
@@ -52,8 +66,17 @@ class SolverOptions:
             "slow_rounds",
             "least_age",
             "max_newton_iterations",
+            "max_augmentations",
         ):
             if int(getattr(self, name)) < 1:
                 raise ContinuumError(f"{name} = {getattr(self, name)!r}: expected at least 1")
+        if self.linear_solver not in get_args(LinearSolver):
+            raise ContinuumError(
+                f"linear_solver = {self.linear_solver!r}: expected one of {', '.join(get_args(LinearSolver))}"
+            )
+        if self.contact not in get_args(_Contact):
+            raise ContinuumError(f"contact = {self.contact!r}: expected one of {', '.join(get_args(_Contact))}")
+        if not 0.0 < self.contact_rtol < 1.0:
+            raise ContinuumError(f"contact_rtol = {self.contact_rtol!r}: expected a share in (0, 1)")
         if self.max_cutbacks < 0:
             raise ContinuumError(f"max_cutbacks = {self.max_cutbacks!r}: expected 0 or more")

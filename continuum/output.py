@@ -11,7 +11,8 @@ import numpy as np
 from dolfinx import fem
 from numpy.typing import NDArray
 
-from continuum.solid import Solid, strain
+from continuum.assembly import strain
+from continuum.solid import Solid
 
 Array = NDArray[np.float64]
 # Exact in the SI of 2019, as at the border above this floor.
@@ -64,10 +65,10 @@ def gather_fields(solid: Solid) -> FieldSnapshot:
     displacement[corners] = solid.u.x.array.reshape(-1, dim)[solid.space.dofmap.list[:owned][:, at_corner]]
     engineering = _strain_at_centres(solid, owned)
     body = solid.bodies.body_of_cell[:owned].astype(np.int64)
-    columns = [0, 1, 5] if dim == 2 else list(range(6))
-    stiffness = np.array([m.stiffness[:, columns] for m in solid.materials])
-    stress = np.einsum("cij,cj->ci", stiffness[body], engineering)
-    density = 0.5 * np.einsum("ci,ci->c", stress[:, columns], engineering)
+    elastic = -solid.eigenstrain()[body]
+    elastic[:, solid.columns] += engineering
+    stress = np.einsum("cij,cj->ci", np.array([m.stiffness for m in solid.materials])[body], elastic)
+    density = 0.5 * np.einsum("ci,ci->c", stress, elastic)
     parts = solid.comm.gather((mesh.geometry.x[:, :dim], corners, displacement, stress, density, body))
     kind = mesh.topology.cell_name()
     if parts is None:
@@ -116,7 +117,7 @@ def _strain_at_centres(solid: Solid, owned: int) -> Array:
     kind = mesh.topology.cell_name()
     simplex = kind in ("triangle", "tetrahedron")
     centre = np.full((1, mesh.topology.dim), 1.0 / (mesh.topology.dim + 1) if simplex else 0.5)
-    expression = fem.Expression(strain(solid.u), centre)
+    expression = fem.Expression(strain(solid.u, solid.geometry), centre)
     values = expression.eval(mesh, np.arange(owned, dtype=np.int32))
     return np.asarray(values, dtype=float).reshape(owned, -1)
 

@@ -1,46 +1,52 @@
-"""Bodies, interfaces and supports as one residual: K u + Bᵀ w T(B u) = reactions."""
+"""Bodies, interfaces, supports and loads as one residual: K u + Bᵀ w T(B u + g) − f = reactions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import ufl
 from dolfinx import fem
-from dolfinx.fem import petsc as fem_petsc
 from numpy.typing import NDArray
 from petsc4py import PETSc
 
+from continuum.assembly import COLUMNS, Assembler, Geometry
 from continuum.errors import SupportError
 from continuum.interface import InterfaceSet, build_interface
 from continuum.laws import CohesiveLaw, LawResponse
-from continuum.materials import LinearElastic
+from continuum.materials import Eigenstrain, LinearElastic
 from continuum.mesh import BodyMesh
-from continuum.supports import Displacement, Prescribed, prescribe
+from continuum.supports import Displacement, Force, Prescribed, prescribe
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Energies:
-    """Energies of a state in eV (2D: of the given thickness).
+    """Energies of a state in eV (plane: of the given thickness; axisymmetric: of the whole ring).
 
     Attributes:
-        bulk: ½∫ε:C:ε.
+        bulk: ½∫(ε − ε*):C:(ε − ε*), ε* the stress-free strain.
         interface_stored: recoverable part of ∫ψ.
         dissipated: spent by the interfaces, from their history.
         contact: of the compressive penalty.
+        loads: −λ f·u, the potential of dead loads.
     """
 
     bulk: float
     interface_stored: float
     dissipated: float
     contact: float
+    loads: float = 0.0
+
+    @property
+    def held(self) -> float:
+        """Of the bodies and the loads on them, interfaces apart, eV."""
+        return self.bulk + self.loads
 
     @property
     def total(self) -> float:
-        """Sum of all four, eV."""
-        return self.bulk + self.interface_stored + self.dissipated + self.contact
+        """Sum of all, eV."""
+        return self.bulk + self.interface_stored + self.dissipated + self.contact + self.loads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,38 +70,38 @@ class InterfaceState:
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """All that is needed to go back to a state: displacement of this rank, history, load."""
+    """All that is needed to go back to a state: displacement of this rank, history, contact pressures, load."""
 
     displacement: Array
     history: Array
+    pressure: Array
     load: float
-
-
-def strain(u: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
-    """Engineering strain in Voigt order: xx, yy, xy (2D) or xx, yy, zz, yz, xz, xy (3D)."""
-    e = ufl.sym(ufl.grad(u))
-    if len(u) == 2:
-        return ufl.as_vector([e[0, 0], e[1, 1], 2 * e[0, 1]])
-    return ufl.as_vector([e[0, 0], e[1, 1], e[2, 2], 2 * e[1, 2], 2 * e[0, 2], 2 * e[0, 1]])
 
 
 class Solid:
     """Linear elastic bodies joined by cohesive interfaces.
 
-    Equilibrium is the stationarity of Π(u) = ½uᵀKu + ∫_Γ ψ(⟦u⟧), with displacements prescribed in proportion to one
-    load parameter. K is assembled once; the state is the displacement and the committed history of the interfaces.
+    Equilibrium is the stationarity of Π(u) = ½∫(ε − ε*):C:(ε − ε*) + ∫_Γ ψ(⟦u⟧ + g) − λ f·u, with displacements
+    prescribed in proportion to the one load parameter λ. K is assembled once; the state is the displacement and the
+    committed history of the interfaces.
 
     Args:
         bodies: the mesh.
         materials: one for each body's name.
         interfaces: one law for each interface's name.
         degree: of the displacement, 1 or 2.
-        thickness: Å, in 2D (plane strain).
+        thickness: Å, in the plane (plane strain).
         supports: prescribed displacements.
+        forces: dead loads.
+        eigenstrains: stress-free strains by the body's name.
+        gaps: initial gap g of an interface by its name: places (n, dim) Å -> (n,) Å, added to the normal jump. The profile of an
+            indenter over a flat mesh, for example.
+        geometry: in 2D ``plane`` (strain) or ``axisymmetric``: x is the radius, y the axis; energies and forces are then those of
+            the whole ring.
 
     Raises:
         SupportError: where a name does not exist, one is missing, or the solid could move freely.
-        MaterialError: where a tensor cannot be used in plane strain.
+        MaterialError: where a tensor cannot be used in plane strain or axial symmetry.
     """
 
     def __init__(
@@ -107,6 +113,10 @@ class Solid:
         degree: int = 2,
         thickness: float = 1.0,
         supports: Sequence[Displacement],
+        forces: Sequence[Force] = (),
+        eigenstrains: Mapping[str, Eigenstrain] | None = None,
+        gaps: Mapping[str, Callable[[Array], Array]] | None = None,
+        geometry: Literal["plane", "axisymmetric"] = "plane",
     ) -> None:
         _check_names("materials", materials, bodies.bodies)
         _check_names("interfaces", interfaces, tuple(bodies.interfaces))
@@ -114,19 +124,33 @@ class Solid:
             raise SupportError(f"degree = {degree!r}, thickness = {thickness!r}: expected degree 1 or 2, thickness > 0")
         self.bodies, self.comm = bodies, bodies.mesh.comm
         self.dim = bodies.mesh.geometry.dim
-        self.thickness = thickness if self.dim == 2 else 1.0
+        if geometry not in ("plane", "axisymmetric") or (geometry == "axisymmetric" and self.dim == 3):
+            raise SupportError(f"geometry = {geometry!r} in {self.dim}D: expected plane or axisymmetric, of a 2D mesh")
+        self.geometry: Geometry = "space" if self.dim == 3 else geometry
+        self.thickness = thickness if self.geometry == "plane" else 1.0
         self.materials = [materials[b] for b in bodies.bodies]
-        self.stiffness_of = [
-            materials[b].plane_strain_stiffness if self.dim == 2 else materials[b].stiffness for b in bodies.bodies
-        ]
         self.space = fem.functionspace(bodies.mesh, ("Lagrange", degree, (self.dim,)))
-        self.prescribed: Prescribed = prescribe(bodies, self.space, supports, set(bodies.interfaces))
+        self.prescribed: Prescribed = prescribe(
+            bodies, self.space, supports, set(bodies.interfaces), axisymmetric=self.geometry == "axisymmetric"
+        )
         self.u = fem.Function(self.space, name="displacement")
-        self.bulk = self._assemble()
+        assembler = Assembler(bodies, self.materials, self.space, self.geometry, self.thickness)
+        self.bulk = assembler.stiffness()
+        self.dead_load = assembler.forces(forces)
+        strains = dict(eigenstrains or {})
+        _known_names("eigenstrains", strains, bodies.bodies)
+        self._eigen = [assembler.eigen(strains, with_load=bound) for bound in (False, True)]
+        self._volumes = assembler.volumes() if strains else np.zeros(len(self.materials))
         self.interfaces = InterfaceSet(
-            [build_interface(bodies, n, law, self.space, thickness=thickness) for n, law in interfaces.items()],
+            [
+                build_interface(
+                    bodies, n, law, self.space, thickness=self.thickness, axisymmetric=self.geometry == "axisymmetric"
+                )
+                for n, law in interfaces.items()
+            ],
             self.dim,
         )
+        self._gap = self._gaps(gaps or {})
         self._place_pairs()
         self.load = 0.0
         self.history = self.interfaces.fresh()
@@ -136,20 +160,33 @@ class Solid:
         """Number of unknowns of the displacement, prescribed ones included."""
         return self.space.dofmap.index_map.size_global * self.dim
 
-    def _assemble(self) -> PETSc.Mat:
-        """The bulk's stiffness, no support applied."""
-        mesh = self.bodies.mesh
-        owned = mesh.topology.index_map(mesh.topology.dim).size_local
-        u, v = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
-        subdomains = [(i, np.flatnonzero(self.bodies.body_of_cell[:owned] == i)) for i in range(len(self.stiffness_of))]
-        dx = ufl.Measure("dx", domain=mesh, subdomain_data=subdomains)
-        terms = []
-        for i, matrix in enumerate(self.stiffness_of):
-            c = fem.Constant(mesh, self.thickness * matrix)
-            terms.append(ufl.inner(ufl.dot(c, strain(u)), strain(v)) * dx(i))
-        matrix = fem_petsc.assemble_matrix(fem.form(sum(terms[1:], terms[0])))
-        matrix.assemble()
-        return matrix
+    def _gaps(self, gaps: Mapping[str, Callable[[Array], Array]]) -> Array:
+        """Initial gaps at all quadrature points as jumps (points, dim), Å."""
+        _known_names("gaps", gaps, tuple(p.name for p in self.interfaces.parts))
+        found = np.zeros((self.interfaces.points, self.dim))
+        for part, where in zip(self.interfaces.parts, self.interfaces.slices, strict=True):
+            if part.name in gaps:
+                values = np.asarray(gaps[part.name](part.places.reshape(-1, self.dim)), dtype=float)
+                if values.shape != (part.weights.size,) or not np.isfinite(values).all():
+                    raise SupportError(
+                        f"gap of interface {part.name!r}: shape {values.shape}; expected {part.weights.size} finite "
+                        "numbers, one for each place"
+                    )
+                found[where, 0] = values
+        return found
+
+    @property
+    def columns(self) -> list[int]:
+        """Which of the six Voigt components this geometry strains, in the order of `continuum.assembly.strain`."""
+        return COLUMNS[self.geometry]
+
+    def eigenstrain(self) -> Array:
+        """Stress-free strain of each body at the present load, (bodies, 6)."""
+        return self._eigen[0].strain + self.load * self._eigen[1].strain
+
+    def external_force(self) -> Array:
+        """Dead loads and forces of stress-free strains at the present load, this rank's owned dofs, eV/Å."""
+        return self._eigen[0].force + self.load * (self._eigen[1].force + self.dead_load)
 
     def _place_pairs(self) -> None:
         """Where this rank's own nodes stand among the interface pairs (node by node, side by side)."""
@@ -187,21 +224,49 @@ class Solid:
         self.u.x.array[self.prescribed.dofs] = load * self.prescribed.factors
 
     def jumps(self) -> Array:
-        """Local jumps at all quadrature points, (points, dim) Å; collective."""
-        return self.interfaces.jumps(self.nodal_jumps(self.owned()))
+        """Local jumps at all quadrature points, initial gaps included, (points, dim) Å; collective."""
+        return self.interfaces.jumps(self.nodal_jumps(self.owned())) + self._gap
 
     def respond(self) -> LawResponse:
         """The laws at the present displacement; collective."""
         return self.interfaces.evaluate(self.jumps(), self.history)
 
     def internal_force(self, traction: Array | None = None) -> PETSc.Vec:
-        """K u + Bᵀ w T as a PETSc vector; entries of prescribed dofs are the reactions (collective)."""
+        """K u + Bᵀ w T − external as a PETSc vector; entries of prescribed dofs are the reactions (collective)."""
         force = self.bulk.createVecLeft()
         self.bulk.mult(self.u.x.petsc_vec, force)
+        values: Any = force.array
+        values -= self.external_force()
         if self.interfaces.points:
             traction = self.respond().traction if traction is None else traction
-            values: Any = force.array
             self.add_nodal_forces(values, self.interfaces.forces(traction))
+        return force
+
+    def push(self, direction: Array, answer: LawResponse) -> Array:
+        """Derivative of the internal force along owned values `direction`, owned dofs, eV/Å² each Å; collective."""
+        along, force = self.bulk.createVecRight(), self.bulk.createVecLeft()
+        along.array[:] = direction
+        self.bulk.mult(along, force)
+        values = np.array(force.array, dtype=float)
+        if self.interfaces.points:
+            change = self.interfaces.jumps(self.nodal_jumps(direction))
+            traction = np.einsum("pij,pj->pi", answer.tangent, change)
+            self.add_nodal_forces(values, self.interfaces.forces(traction))
+        return values
+
+    def drive(self) -> Array:
+        """Displacement of the supports per unit of the load parameter, this rank's owned values, Å."""
+        found, mine = np.zeros(len(self.owned())), self.prescribed.owned
+        found[self.prescribed.dofs[mine]] = self.prescribed.factors[mine]
+        return found
+
+    def load_derivative(self, answer: LawResponse) -> Array:
+        """Derivative of the unbalanced force by the load parameter, interior held, owned dofs; collective."""
+        return self.push(self.drive(), answer) - self._eigen[1].force - self.dead_load
+
+    def hold(self, force: Array) -> Array:
+        """Owned values with those of prescribed dofs set to zero (in place)."""
+        force[self.prescribed.dofs[self.prescribed.owned]] = 0.0
         return force
 
     def commit(self) -> None:
@@ -211,33 +276,52 @@ class Solid:
 
     def snapshot(self) -> Snapshot:
         """The present state."""
-        return Snapshot(displacement=np.array(self.u.x.array, dtype=float), history=self.history.copy(), load=self.load)
+        return Snapshot(
+            displacement=np.array(self.u.x.array, dtype=float),
+            history=self.history.copy(),
+            pressure=self.interfaces.pressure.copy(),
+            load=self.load,
+        )
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a state."""
         self.u.x.array[:] = snapshot.displacement
         self.history, self.load = snapshot.history.copy(), snapshot.load
+        self.interfaces.pressure = snapshot.pressure.copy()
 
     def energies(self) -> Energies:
         """Energies of the present state; the dissipation is that of the interfaces' history (collective)."""
-        work = self.bulk.createVecLeft()
-        self.bulk.mult(self.u.x.petsc_vec, work)
-        bulk = 0.5 * float(np.real(work.dot(self.u.x.petsc_vec)))
+        pulled: Any = self.bulk.createVecLeft()
+        self.bulk.mult(self.u.x.petsc_vec, pulled)
+        u = self.owned()
+        fixed, bound = self._eigen
+        free = fixed.force + self.load * bound.force
+        products = np.array([0.5 * pulled.array @ u - free @ u, -self.load * (self.dead_load @ u)])
+        bulk, loads = (float(p) for p in self.comm.allreduce(products))
+        strains = self.eigenstrain()
+        bulk += 0.5 * float(self._volumes @ [e @ m.stiffness @ e for e, m in zip(strains, self.materials, strict=True)])
         if not self.interfaces.points:
-            return Energies(bulk=bulk, interface_stored=0.0, dissipated=0.0, contact=0.0)
+            return Energies(bulk=bulk, interface_stored=0.0, dissipated=0.0, contact=0.0, loads=loads)
         answer, w = self.respond(), self.interfaces.weights
         return Energies(
             bulk=bulk,
             interface_stored=float(w @ answer.stored),
             dissipated=float(w @ answer.dissipated),
             contact=float(w @ answer.contact),
+            loads=loads,
         )
 
     def reaction(self) -> float:
-        """P = Σ factor·f over prescribed dofs, conjugate to the load parameter: dW = P dλ; eV/Å (collective)."""
-        force, mine = self.internal_force(), self.prescribed.owned
-        local = float(force.array[self.prescribed.dofs[mine]] @ self.prescribed.factors[mine])
-        return float(self.comm.allreduce(local))
+        """∂Π/∂λ, the force conjugate to the load parameter: dW = P dλ; eV/Å (collective).
+
+        For prescribed displacements alone Σ factor·reaction; for dead loads alone −f·u.
+        """
+        force: Any = self.internal_force().array
+        bound, u = self._eigen[1], self.owned()
+        local = float(force @ self.drive() - (bound.force + self.dead_load) @ u)
+        pairs = zip(bound.strain, self.eigenstrain(), self.materials, strict=True)
+        own = float(self._volumes @ [b @ m.stiffness @ e for b, e, m in pairs])
+        return float(self.comm.allreduce(local)) + own
 
     def interface_state(self, name: str) -> InterfaceState:
         """Openings, tractions and damage along one interface; collective, the same on every rank."""
@@ -304,3 +388,8 @@ def _known[T](kind: str, name: str, table: Mapping[str, T]) -> T:
 def _check_names(what: str, given: Mapping[str, object], expected: Sequence[str]) -> None:
     if set(given) != set(expected):
         raise SupportError(f"{what} for {sorted(given)}: expected one for each of {sorted(expected)}")
+
+
+def _known_names(what: str, given: Mapping[str, object], table: Sequence[str]) -> None:
+    if not set(given) <= set(table):
+        raise SupportError(f"{what} for {sorted(given)}: expected names among {sorted(table)}")

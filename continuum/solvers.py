@@ -128,7 +128,7 @@ def follow(
             seconds=time.perf_counter() - begun,
             work=work,
             interface_work=interface_work,
-            closure=work - (state.energies.bulk - start.energies.bulk) - interface_work,
+            closure=work - (state.energies.held - start.energies.held) - interface_work,
         )
         steps.append(step)
         if on_step is not None:
