@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import ufl
 from dolfinx import fem, la
+from dolfinx import mesh as dmesh
 from dolfinx.fem import petsc as fem_petsc
 from numpy.typing import NDArray
 from petsc4py import PETSc
@@ -144,7 +145,8 @@ class Assembler:
             if force.group not in self.bodies.groups:
                 raise SupportError(f"force on group {force.group!r}: expected one of {sorted(self.bodies.groups)}")
             facets = np.sort(self.bodies.groups[force.group])
-            ds = ufl.Measure("ds", domain=mesh, subdomain_data=[(1, facets)])
+            tags = dmesh.meshtags(mesh, mesh.topology.dim - 1, facets, np.ones(len(facets), dtype=np.int32))
+            ds = ufl.Measure("ds", domain=mesh, subdomain_data=tags)
             one, v = fem.Constant(mesh, 1.0), ufl.TestFunction(self.space)
             area = mesh.comm.allreduce(fem.assemble_scalar(fem.form(one * self._weight * ds(1))))
             share = fem.Constant(mesh, force.total / float(np.real(area)))

@@ -1,9 +1,8 @@
 """Equilibrium at one load: the tip's nonlinearity condensed, the rest corrected with a factor that is kept.
 
-One pass solves the process zone exactly on the linear reference (process_zone.py), adds the answer to the displacement and
-looks at the true residual; what is left comes from points outside the zone and shrinks quickly. The factor of the
-reference serves many load steps; it is renewed when the zone has grown long or passes stop helping. Interfaces that
-soften everywhere at once, too many unknowns for dense matrices, go through Newton's method on the whole solid instead.
+One pass solves the process zone exactly on the linear reference (process_zone.py) and looks at the true residual; what is left
+comes from points outside the zone and shrinks quickly. The factor serves many loads, until the zone has grown long or passes
+stop helping. Interfaces that soften everywhere at once go through Newton's method on the whole solid instead.
 """
 
 from collections.abc import Callable
@@ -18,6 +17,8 @@ from scipy.spatial import cKDTree
 
 from continuum.laws import LawResponse
 from continuum.linear import LinearSolveError, ReferenceMatrix
+from continuum.mixing import Mixing
+from continuum.newton import Newton, NotFound
 from continuum.options import SolverOptions
 from continuum.process_zone import Settled, Window, settle
 from continuum.solid import Solid
@@ -51,6 +52,8 @@ class Equilibrium:
         self.iterations = 0
         self.reference = ReferenceMatrix(solid, method=options.linear_solver, rtol=0.1 * options.rtol)
         interfaces = solid.interfaces
+        # Condensing takes a factor for the flexibility, and jumps of which none follows from the others.
+        self._whole = interfaces.points > 0 and (self.reference.iterative or interfaces.dependent())
         self._facets = len(interfaces.midpoints)
         # Neighbours that join the zone with a facet: the few next ones along a path, a ring around it on a surface.
         near = min(options.zone_padding, self._facets)
@@ -63,6 +66,7 @@ class Equilibrium:
         # Loads since the factor was renewed, and rounds (one solution each) that the last load took.
         self._age, self._rounds = 0, 0
         self._begun = False
+        self._plain: Newton | None = None
 
     def reach(self, load: float) -> None:
         """Move the solid's displacement to equilibrium at a load; collective.
@@ -83,16 +87,31 @@ class Equilibrium:
         solid, first = self.solid, not self._begun
         self._begun = True
         solid.set_load(load)
+        if not all(part.law.variational for part in solid.interfaces.parts):
+            self._without_energy(load)
+            return
         # At rest every point ahead of a tip leaves its first tangent at once: Newton's method on all of them is cheapest.
         if first and solid.interfaces.points:
             before = solid.owned().copy()
             if self._newton_from_rest():
                 return
             solid.owned()[:] = before
-        if self.reference.iterative and solid.interfaces.points:
+        if self._whole:
             self._newton()
         else:
             self._reach_by_zone()
+
+    def _without_energy(self, load: float) -> None:
+        """Newton's method led by the unbalanced force, for laws whose traction has no potential."""
+        options = self.options
+        self._plain = self._plain or Newton(self.solid, rtol=options.rtol, max_iterations=options.max_iterations)
+        before = self._plain.iterations
+        try:
+            self._plain.at_load(load)
+        except NotFound as failure:
+            raise NotReached(failure.residual) from failure
+        finally:
+            self.iterations += self._plain.iterations - before
 
     def _newton_from_rest(self) -> bool:
         """Newton's method on the whole solid with full steps; False where it does not contract."""
@@ -154,10 +173,12 @@ class Equilibrium:
         scale = max(float(reactions), float(applied))
         if answer is not None:
             scale = max(scale, float((solid.interfaces.forces(answer.traction) ** 2).sum()))
-        # Unloaded to nothing there are no forces in play: the largest so far then say what rounding is.
-        self._largest = max(self._largest, scale)
-        scale = max(scale, 1e-8 * self._largest)
-        return force, float(np.sqrt(total / scale)) if scale > 0.0 else float(total > 0.0)
+        # Unloaded to nothing there are no forces in play: the largest of an equilibrium so far then say what rounding is.
+        least = max(scale, 1e-8 * self._largest)
+        residual = float(np.sqrt(total / least)) if least > 0.0 else float(total > 0.0)
+        if residual <= self.options.rtol:
+            self._largest = max(self._largest, scale)
+        return force, residual
 
     def _renew(self) -> None:
         """Factorise at the present state: tangents where they stiffen, secants where they soften (always definite)."""
@@ -194,7 +215,7 @@ class Equilibrium:
         unloaded = solid.nodal_jumps(self.reference.solve(-force)).ravel()
         jump = solid.jumps()
         x, excess = unloaded[self._columns], np.zeros(len(self._columns))
-        outside, linear, mixing = np.zeros(len(unloaded)), unloaded, _Mixing()
+        outside, linear, mixing = np.zeros(len(unloaded)), unloaded, Mixing()
         growing = True
         for _ in range(self.options.max_iterations):
             self.iterations += 1
@@ -371,22 +392,6 @@ class Equilibrium:
         while energy(length) > before + 1e-4 * length * slope and length > 1e-6:
             length *= 0.5
         return length
-
-
-class _Mixing:
-    """Anderson mixing of depth three for a contracting map (Walker and Ni 2011)."""
-
-    def __init__(self) -> None:
-        self._points: list[tuple[Array, Array]] = []
-
-    def next(self, point: Array, image: Array) -> Array:
-        """The next point, from a point and its image."""
-        self._points = [*self._points[-3:], (image, image - point)]
-        if len(self._points) == 1:
-            return image
-        images, gaps = (np.array(a) for a in zip(*self._points, strict=True))
-        weights = np.linalg.lstsq((gaps[:-1] - gaps[-1]).T, -gaps[-1], rcond=None)[0]
-        return image + weights @ (images[:-1] - image)
 
 
 def definite(answer: LawResponse, *, secant: bool = False) -> Array:

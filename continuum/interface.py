@@ -6,8 +6,8 @@ Nᵀ(w D)N. Interfaces have one dimension less than bodies, so each rank keeps a
 communication and the numbering of pairs and facets (by place) does not depend on how many ranks there are.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import basix
@@ -16,6 +16,7 @@ import scipy.sparse as sp
 from dolfinx import fem
 from dolfinx import mesh as dmesh
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from continuum.errors import MeshError
@@ -95,13 +96,10 @@ def build_interface(
     kind = basix.CellType[_FACET[bodies.mesh.topology.cell_name()]]
     degree = space.element.basix_element.degree
     element = basix.create_element(basix.ElementFamily.P, kind, degree, basix.LagrangeVariant.gll_warped)
-    first = [item for part in comm.allgather(_collect(bodies, sides, space, element, 1)) for item in part]
-    second = [item for part in comm.allgather(_collect(bodies, sides, space, element, 2)) for item in part]
-    size = min(float(np.ptp(item["corners"], axis=0).max()) for item in first)
-    keys = np.round(np.array([item["midpoint"] for item in first]) / (1e-4 * size))
-    first = [first[i] for i in np.lexsort(keys.T[::-1])]
-    facet_nodes = np.array([item["nodes"] for item in first])
-    places = np.array([item["places"] for item in first])
+    first, second = (_gather(comm.allgather(_collect(bodies, sides, space, element, side))) for side in (1, 2))
+    size = float(np.ptp(first.corners, axis=1).max(axis=1).min())
+    first = first.take(np.lexsort(np.round(first.midpoints / (1e-4 * size)).T[::-1]))
+    facet_nodes, places = first.nodes, first.places
     _, at, facet_pairs = np.unique(facet_nodes.ravel(), return_index=True, return_inverse=True)
     # Pairs are numbered by their place, not by node numbers, which depend on the partition.
     spots = places.reshape(-1, places.shape[2])[at]
@@ -110,13 +108,13 @@ def build_interface(
     rank_of[order] = np.arange(len(order))
     facet_pairs = rank_of[facet_pairs.ravel()].reshape(facet_nodes.shape)
     spots, nodes_1 = spots[order], facet_nodes.ravel()[at][order]
-    spots_2 = np.concatenate([item["places"] for item in second])
+    spots_2 = second.places.reshape(-1, second.places.shape[2])
     distance, partner = cKDTree(spots_2).query(spots)
     if distance.max() > 1e-4 * size:
         raise MeshError(
             f"interface {name!r}: nodes up to {distance.max():.3g} Å from a partner; expected matching meshes"
         )
-    nodes_2 = np.concatenate([item["nodes"] for item in second])[partner]
+    nodes_2 = second.nodes.ravel()[partner]
     points, weights, frames, positions = _quadrature(first, kind, degree)
     if axisymmetric:
         weights = weights * (2.0 * np.pi * positions[..., 0])
@@ -127,13 +125,35 @@ def build_interface(
         nodes_1=nodes_1,
         nodes_2=nodes_2,
         facet_pairs=facet_pairs,
-        midpoints=np.array([item["midpoint"] for item in first]),
+        midpoints=first.midpoints,
         shape=_tabulate(element, points)[0],
         weights=weights * (thickness if dim == 2 else 1.0),
         frames=frames,
         places=positions,
-        cracked=np.array([item["cracked"] for item in first], dtype=bool),
+        cracked=first.cracked,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Side:
+    """Facets of one side: corners (f, v, dim), nodes (f, n) and their places (f, n, dim), centres of the cells (f, dim)."""
+
+    corners: Array
+    nodes: Integers
+    places: Array
+    inside: Array
+    cracked: NDArray[np.bool_]
+
+    @property
+    def midpoints(self) -> Array:
+        return self.corners.mean(axis=1)
+
+    def take(self, order: Integers) -> "_Side":
+        return _Side(**{f.name: getattr(self, f.name)[order] for f in fields(self)})
+
+
+def _gather(parts: Sequence[_Side]) -> _Side:
+    return _Side(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(_Side)})
 
 
 def _collect(
@@ -142,42 +162,48 @@ def _collect(
     space: fem.FunctionSpace,
     element: basix.finite_element.FiniteElement,
     side: int,
-) -> list[dict]:
-    """This rank's facets of one side: corners, nodes (global numbers) and their places in the reference order."""
+) -> _Side:
+    """This rank's facets of one side, with global node numbers in the reference order."""
     mesh, facets = bodies.mesh, sides.side_1 if side == 1 else sides.side_2
     dim, fdim = mesh.geometry.dim, mesh.topology.dim - 1
     mesh.topology.create_connectivity(fdim, fdim + 1)
     mesh.topology.create_connectivity(fdim + 1, fdim)
     to_cell = mesh.topology.connectivity(fdim, fdim + 1)
-    to_facet = mesh.topology.connectivity(fdim + 1, fdim)
-    closure = space.element.basix_element.entity_closure_dofs[fdim]
-    where = space.tabulate_dof_coordinates()[:, :dim]
-    corners = mesh.geometry.x[dmesh.entities_to_geometry(mesh, fdim, facets)][:, :, :dim]
-    index_map = space.dofmap.index_map
-    centres = dmesh.compute_midpoints(mesh, fdim + 1, np.array([to_cell.links(f)[0] for f in facets], dtype=np.int32))
+    closure = np.array(space.element.basix_element.entity_closure_dofs[fdim])  # local facets, nodes
+    of_cell = mesh.topology.connectivity(fdim + 1, fdim).array.reshape(-1, len(closure))
+    cells = to_cell.array[to_cell.offsets[facets]]
+    local = np.argmax(of_cell[cells] == facets[:, None], axis=1)
+    dofs = np.take_along_axis(space.dofmap.list[cells], closure[local], axis=1)
+    where = space.tabulate_dof_coordinates()[:, :dim][dofs]
+    corners = _in_order(mesh.geometry.x[dmesh.entities_to_geometry(mesh, fdim, facets)][:, :, :dim])
     linear = _tabulate(basix.create_element(basix.ElementFamily.P, element.cell_type, 1), element.points)[0]
-    found = []
-    for i, facet in enumerate(facets):
-        cell = to_cell.links(facet)[0]
-        local = int(np.flatnonzero(to_facet.links(cell) == facet)[0])
-        dofs = space.dofmap.cell_dofs(cell)[closure[local]]
-        vertices = corners[i]
-        if len(vertices) == 2:
-            # From left to right: the order of quadrature points is then that of places, on any number of ranks.
-            vertices = vertices[np.lexsort(vertices.T[::-1])]
-        wanted = linear @ vertices
-        match = np.argmin(((wanted[:, None, :] - where[dofs][None, :, :]) ** 2).sum(axis=2), axis=1)
-        found.append(
-            {
-                "midpoint": vertices.mean(axis=0),
-                "corners": vertices,
-                "nodes": index_map.local_to_global(dofs[match].astype(np.int32)),
-                "places": where[dofs[match]],
-                "inside": centres[i, :dim],
-                "cracked": bool(sides.cracked[i]) if side == 1 else False,
-            }
-        )
-    return found
+    gaps = (linear @ corners)[:, :, None, :] - where[:, None, :, :]
+    match = np.argmin((gaps**2).sum(axis=3), axis=2)
+    nodes = space.dofmap.index_map.local_to_global(np.take_along_axis(dofs, match, axis=1).ravel().astype(np.int32))
+    return _Side(
+        corners=corners,
+        nodes=nodes.reshape(match.shape),
+        places=np.take_along_axis(where, match[:, :, None], axis=1),
+        inside=dmesh.compute_midpoints(mesh, fdim + 1, cells.astype(np.int32))[:, :dim],
+        cracked=sides.cracked if side == 1 else np.zeros(len(facets), dtype=bool),
+    )
+
+
+def _in_order(corners: Array) -> Array:
+    """Corners (f, v, dim) from left to right: quadrature points then stand alike on any number of ranks.
+
+    Of quadrilaterals (tensor-product order) the first corner and the direction of the first edge are chosen that way.
+    """
+    order = np.lexsort(np.moveaxis(corners, 2, 0)[::-1], axis=-1)
+    if corners.shape[1] == 4:
+        place = np.argsort(order, axis=1)
+        first = order[:, 0]
+        one, two = first ^ 1, first ^ 2
+        rows = np.arange(len(first))
+        swap = place[rows, two] < place[rows, one]
+        one, two = np.where(swap, two, one), np.where(swap, one, two)
+        order = np.stack([first, one, two, 3 - first], axis=1)
+    return np.take_along_axis(corners, order[:, :, None], axis=1)
 
 
 def _tabulate(element: Any, points: Any) -> Array:
@@ -185,7 +211,7 @@ def _tabulate(element: Any, points: Any) -> Array:
     return np.asarray(element.tabulate(1, points))[..., 0]
 
 
-def _quadrature(facets: Sequence[Mapping], kind: basix.CellType, degree: int) -> tuple[Array, Array, Array, Array]:
+def _quadrature(facets: _Side, kind: basix.CellType, degree: int) -> tuple[Array, Array, Array, Array]:
     """Reference points, weights (facets, points), frames (facets, points, dim, dim) and places of the points."""
     # Gauss points, not nodes: with nodal (Gauss–Lobatto) points and a process zone three facets long the crack advanced
     # facet by facet, each jump losing 2% of its fracture energy that no term of the ledger held; with Gauss points 0.1%.
@@ -195,7 +221,7 @@ def _quadrature(facets: Sequence[Mapping], kind: basix.CellType, degree: int) ->
     exact = 15 if kind == basix.CellType.interval else 2 * degree + 1
     points, reference = (np.asarray(a) for a in basix.make_quadrature(kind, exact))
     table = _tabulate(basix.create_element(basix.ElementFamily.P, kind, 1), points)
-    corners = np.array([item["corners"] for item in facets])
+    corners = facets.corners
     places = np.einsum("qv,fvd->fqd", table[0], corners)
     slopes = np.einsum("kqv,fvd->fqkd", table[1:], corners)
     if slopes.shape[2] == 1:
@@ -206,8 +232,7 @@ def _quadrature(facets: Sequence[Mapping], kind: basix.CellType, degree: int) ->
         normal = np.cross(slopes[:, :, 0], slopes[:, :, 1])
         measure = np.linalg.norm(normal, axis=-1)
         normal = normal / measure[..., None]
-    inside = np.array([item["inside"] for item in facets])
-    inward = np.einsum("fqd,fqd->fq", normal, places - inside[:, None, :]) < 0.0
+    inward = np.einsum("fqd,fqd->fq", normal, places - facets.inside[:, None, :]) < 0.0
     normal = np.where(inward[..., None], -normal, normal)
     return points, measure * reference, _frames(normal), places
 
@@ -270,6 +295,13 @@ class InterfaceSet:
     def peak(self) -> float:
         """Largest peak traction of all laws, eV/Å³ (0 without interfaces)."""
         return max((p.law.peak_traction for p in self.parts), default=0.0)
+
+    def dependent(self) -> bool:
+        """Whether jumps of some pairs follow from those of others: three bodies that meet at a line, all tied to each other."""
+        nodes, ends = np.unique(self.nodes, return_inverse=True)
+        ends = ends.reshape(self.nodes.shape)
+        graph = sp.coo_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(len(nodes), len(nodes)))
+        return len(ends) > len(nodes) - connected_components(graph, directed=False)[0]
 
     def jumps(self, nodal: Array) -> Array:
         """Local jumps (points, dim) from nodal jumps (pairs, dim)."""

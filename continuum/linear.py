@@ -1,4 +1,6 @@
-"""The reference matrix K + Bᵀ(wD)B of a solid: assembled into one fixed pattern, factorised by MUMPS, reused while it serves."""
+"""The reference matrix K + Bᵀ(wD)B of a solid: assembled into one fixed pattern, then factorised by MUMPS and reused while
+it serves, or (large solids in space) given to conjugate gradients with algebraic multigrid.
+"""
 
 from typing import Any
 
@@ -6,12 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 from petsc4py import PETSc
 
+from continuum.laws import LawResponse
+from continuum.options import LinearSolver
+from continuum.preconditioner import Multigrid, choose_solver
 from continuum.solid import Solid
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 # Right-hand sides solved at once: enough for matrix-matrix speed, few enough to stay small beside the factor.
 _BLOCK = 96
+# Why conjugate gradients stop at a matrix, or a preconditioner, that is not positive definite.
+_REASONS = PETSc.KSP.ConvergedReason
+_INDEFINITE = (int(_REASONS.DIVERGED_INDEFINITE_MAT), int(_REASONS.DIVERGED_INDEFINITE_PC))
+
+
+class LinearSolveError(RuntimeError):
+    """Iterations on a matrix that is positive definite did not converge."""
 
 
 class ReferenceMatrix:
@@ -19,42 +31,63 @@ class ReferenceMatrix:
 
     The positions of all entries are found once; a new D only writes values (PETSc's coordinate assembly).
 
+    Args:
+        solid: its bulk and the pattern of its interfaces; D comes with each factorisation.
+        symmetric: whether D is; LDLᵀ or conjugate gradients then, LU or GMRES otherwise.
+        method: ``direct``, ``iterative`` or ``auto``, see `choose_solver`.
+        rtol: of iterative solutions: residual relative to the right-hand side.
+
     Attributes:
+        symmetric: as given.
+        iterative: whether solutions are iterated; there is no `flexibility` then.
         free: (pairs·dim,) True where at least one node of a pair is not prescribed in that component.
-        negative_pivots: of the last factorisation; 0 means positive definite.
-        factorisations: how many so far.
+        negative_pivots: of the last factorisation; 0 means positive definite (LU does not count them: always 0). Of an
+            iterative solver, 1 after a solution in which it met a direction of negative curvature.
+        factorisations: how many so far (multigrid hierarchies, where iterative).
+        linear_iterations: of the last iterative solution.
     """
 
-    def __init__(self, solid: Solid) -> None:
-        self.solid = solid
-        self.factorisations, self.negative_pivots = 0, 0
-        comm = solid.comm
+    def __init__(
+        self, solid: Solid, *, symmetric: bool = True, method: LinearSolver = "auto", rtol: float = 1e-10
+    ) -> None:
+        self.solid, self.symmetric = solid, symmetric
+        self.iterative = choose_solver(solid, method) == "iterative"
+        self.factorisations, self.negative_pivots, self.linear_iterations = 0, 0, 0
         start, _ = solid.bulk.getOwnershipRange()
         self._mine = solid.prescribed.dofs[solid.prescribed.owned]
         self.free = np.zeros(0, dtype=bool)
+        fixed = np.zeros(solid.n_dofs, dtype=bool)
+        fixed[np.concatenate(solid.comm.allgather(self._mine + start))] = True
         if solid.interfaces.points:
-            self.matrix = self._union(start)
+            self.matrix = self._union(start, fixed)
         else:
             self.matrix = solid.bulk.copy()
             prescribed: Any = (self._mine + start).astype(PETSc.IntType)
             self.matrix.zeroRowsColumns(prescribed)
-        symmetric: Any = PETSc.Mat.Option.SYMMETRIC
-        self.matrix.setOption(symmetric, True)
-        self._ksp = PETSc.KSP().create(comm)
-        self._ksp.setType(PETSc.KSP.Type.PREONLY)
-        self._ksp.getPC().setType(PETSc.PC.Type.CHOLESKY)
-        self._ksp.getPC().setFactorSolverType(PETSc.Mat.SolverType.MUMPS)
+        option: Any = PETSc.Mat.Option.SYMMETRIC
+        self.matrix.setOption(option, symmetric)
+        self._multigrid: Multigrid | None = None
+        if self.iterative:
+            self._multigrid = Multigrid(solid, self.matrix, fixed, symmetric=symmetric, rtol=rtol)
+            self._ksp = self._multigrid.ksp
+        else:
+            self._ksp = self._direct()
         self._right: Any = self.matrix.createVecRight()
         self._left: Any = self.matrix.createVecLeft()
 
-    def _union(self, start: int) -> PETSc.Mat:
+    def _direct(self) -> PETSc.KSP:
+        solver = PETSc.KSP().create(self.solid.comm)
+        solver.setType(PETSc.KSP.Type.PREONLY)
+        solver.getPC().setType(PETSc.PC.Type.CHOLESKY if self.symmetric else PETSc.PC.Type.LU)
+        solver.getPC().setFactorSolverType(PETSc.Mat.SolverType.MUMPS)
+        return solver
+
+    def _union(self, start: int, fixed: NDArray[np.bool_]) -> PETSc.Mat:
         """An empty matrix with places for the bulk's entries and those of all interfaces, found once."""
         solid, dim = self.solid, self.solid.dim
         _, stop = solid.bulk.getOwnershipRange()
         pointers, columns, values = solid.bulk.getValuesCSR()
         rows = np.repeat(np.arange(start, stop), np.diff(pointers))
-        fixed = np.zeros(solid.n_dofs, dtype=bool)
-        fixed[np.concatenate(solid.comm.allgather(self._mine + start))] = True
         diagonal = (rows == columns) & fixed[rows]
         self._values = np.where(fixed[rows] | fixed[columns], 0.0, values)
         self._values[diagonal] = 1.0
@@ -79,13 +112,18 @@ class ReferenceMatrix:
         return matrix
 
     def factorise(self, tangent: Array) -> None:
-        """Factorise with D = tangent (points, dim, dim); collective."""
+        """Factorise, or build the hierarchy, with D = tangent (points, dim, dim); collective."""
         if self.solid.interfaces.points:
             values: Any = np.concatenate([self._values, self._interface_values(tangent)])
             self.matrix.setValuesCOO(values)
-        self._ksp.setOperators(self.matrix)
-        self._ksp.setUp()
-        self.negative_pivots = int(self._ksp.getPC().getFactorMatrix().getMumpsInfog(12))
+        if self._multigrid is not None:
+            self._multigrid.renew(tangent)
+        else:
+            self._ksp.setOperators(self.matrix)
+            self._ksp.setUp()
+        self.negative_pivots = 0
+        if self.symmetric and not self.iterative:
+            self.negative_pivots = int(self._ksp.getPC().getFactorMatrix().getMumpsInfog(12))
         self.factorisations += 1
 
     def _interface_values(self, tangent: Array) -> Array:
@@ -104,10 +142,28 @@ class ReferenceMatrix:
         return signed[self._keep]
 
     def solve(self, owned: Array) -> Array:
-        """Solution for a right-hand side, both this rank's owned values (zero where prescribed); collective."""
+        """Solution for a right-hand side, both this rank's owned values (zero where prescribed); collective.
+
+        Raises:
+            LinearSolveError: an iterative solution that did not converge, unless negative curvature ended it.
+        """
         self._right.array[:] = owned
         self._ksp.solve(self._right, self._left)
+        if self.iterative:
+            self._judge()
         return self._left.array.copy()
+
+    def _judge(self) -> None:
+        """Look at how the iterations ended."""
+        reason = int(self._ksp.getConvergedReason())
+        self.linear_iterations = int(self._ksp.getIterationNumber())
+        if reason in _INDEFINITE:
+            self.negative_pivots = 1
+        elif reason < 0:
+            raise LinearSolveError(
+                f"conjugate gradients stopped after {self.linear_iterations} iterations (PETSc's reason {reason}): expected "
+                'convergence; look for cells of extreme shape or stiffness, or choose linear_solver = "direct"'
+            )
 
     def flexibility(self, columns: Integers) -> Array:
         """Columns of G K⁻¹ Gᵀ, (pairs·dim, n): jumps of all pairs under unit force pairs; collective.
@@ -137,3 +193,15 @@ class ReferenceMatrix:
             force.destroy()
             answer.destroy()
         return np.concatenate(found, axis=1) if found else np.zeros((solid.interfaces.pairs * solid.dim, 0))
+
+
+class WholeTangent(ReferenceMatrix):
+    """The tangent of a solid at its present state, as Newton's method wants it (see `continuum.newton.Tangent`)."""
+
+    def __init__(self, solid: Solid) -> None:
+        laws = [part.law for part in solid.interfaces.parts]
+        super().__init__(solid, symmetric=all(law.symmetric for law in laws))
+
+    def update(self, answer: LawResponse) -> None:
+        """Factorise with the laws' tangent; collective."""
+        self.factorise(answer.tangent)

@@ -1,7 +1,6 @@
 """Bodies, interfaces, supports and loads as one residual: K u + Bᵀ w T(B u + g) − f = reactions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -15,67 +14,10 @@ from continuum.interface import InterfaceSet, build_interface
 from continuum.laws import CohesiveLaw, LawResponse
 from continuum.materials import Eigenstrain, LinearElastic
 from continuum.mesh import BodyMesh
+from continuum.state import Energies, InterfaceState, Snapshot
 from continuum.supports import Displacement, Force, Prescribed, prescribe
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Energies:
-    """Energies of a state in eV (plane: of the given thickness; axisymmetric: of the whole ring).
-
-    Attributes:
-        bulk: ½∫(ε − ε*):C:(ε − ε*), ε* the stress-free strain.
-        interface_stored: recoverable part of ∫ψ.
-        dissipated: spent by the interfaces, from their history.
-        contact: of the compressive penalty.
-        loads: −λ f·u, the potential of dead loads.
-    """
-
-    bulk: float
-    interface_stored: float
-    dissipated: float
-    contact: float
-    loads: float = 0.0
-
-    @property
-    def held(self) -> float:
-        """Of the bodies and the loads on them, interfaces apart, eV."""
-        return self.bulk + self.loads
-
-    @property
-    def total(self) -> float:
-        """Sum of all, eV."""
-        return self.bulk + self.interface_stored + self.dissipated + self.contact + self.loads
-
-
-@dataclass(frozen=True, kw_only=True)
-class InterfaceState:
-    """One interface at its quadrature points, sorted by place; the same on every rank.
-
-    Attributes:
-        points: (n, dim) Å.
-        opening: (n, dim) jump, normal first, Å.
-        traction: (n, dim) normal first, eV/Å³.
-        damage: (n,) share of the fracture energy that has been called on; 1 on the initial crack.
-        weights: (n,) Å^(dim−1).
-    """
-
-    points: Array
-    opening: Array
-    traction: Array
-    damage: Array
-    weights: Array
-
-
-@dataclass(frozen=True, kw_only=True)
-class Snapshot:
-    """All that is needed to go back to a state: displacement of this rank, history, contact pressures, load."""
-
-    displacement: Array
-    history: Array
-    pressure: Array
-    load: float
 
 
 class Solid:
@@ -227,6 +169,17 @@ class Solid:
         """Local jumps at all quadrature points, initial gaps included, (points, dim) Å; collective."""
         return self.interfaces.jumps(self.nodal_jumps(self.owned())) + self._gap
 
+    def jump_change(self, direction: Array) -> Array:
+        """Change of the local jumps (points, dim) for owned values `direction`; collective."""
+        return self.interfaces.jumps(self.nodal_jumps(direction))
+
+    def tangent_matrix(self) -> Any:
+        """The tangent stiffness, to be factorised again and again (see `continuum.newton.Tangent`)."""
+        # Imported here: the matrix is built on solids.
+        from continuum.linear import WholeTangent
+
+        return WholeTangent(self)
+
     def respond(self) -> LawResponse:
         """The laws at the present displacement; collective."""
         return self.interfaces.evaluate(self.jumps(), self.history)
@@ -249,8 +202,7 @@ class Solid:
         self.bulk.mult(along, force)
         values = np.array(force.array, dtype=float)
         if self.interfaces.points:
-            change = self.interfaces.jumps(self.nodal_jumps(direction))
-            traction = np.einsum("pij,pj->pi", answer.tangent, change)
+            traction = np.einsum("pij,pj->pi", answer.tangent, self.jump_change(direction))
             self.add_nodal_forces(values, self.interfaces.forces(traction))
         return values
 

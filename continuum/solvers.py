@@ -93,7 +93,7 @@ def follow(
     options = options or SolverOptions()
     equilibrium = Equilibrium(solid, options)
     steps: list[Step] = []
-    state = _State.of(solid)
+    state = PathState.of(solid)
     for load in values.tolist():
         begun, iterations, factors = time.perf_counter(), equilibrium.iterations, equilibrium.reference.factorisations
         start, work, interface_work, cuts = state, 0.0, 0.0, 0
@@ -112,7 +112,7 @@ def follow(
                     raise ConvergenceError(solid, steps, target, failure.residual, cuts - 1) from failure
                 share *= 0.5
                 continue
-            after = _State.of(solid)
+            after = PathState.of(solid)
             work += 0.5 * (state.reaction + after.reaction) * (after.load - state.load)
             interface_work += after.interface_work_from(state, solid)
             solid.commit()
@@ -137,8 +137,14 @@ def follow(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _State:
-    """What a step's work is computed from."""
+class PathState:
+    """What a step's work is computed from.
+
+    Attributes:
+        load, reaction, energies: of the solid.
+        jump: (points, dim) Å.
+        traction: (points, dim) the laws', eV/Å³.
+    """
 
     load: float
     reaction: float
@@ -147,7 +153,8 @@ class _State:
     traction: np.ndarray
 
     @classmethod
-    def of(cls, solid: Solid) -> "_State":
+    def of(cls, solid: Solid) -> "PathState":
+        """The present state; collective."""
         empty = np.zeros((0, solid.dim))
         return cls(
             load=solid.load,
@@ -157,6 +164,7 @@ class _State:
             traction=solid.respond().traction if solid.interfaces.points else empty,
         )
 
-    def interface_work_from(self, before: "_State", solid: Solid) -> float:
+    def interface_work_from(self, before: "PathState", solid: Solid) -> float:
+        """∫∫T·d⟦u⟧ from a state before to this one by the trapezoidal rule, eV."""
         mean = 0.5 * (self.traction + before.traction)
         return float(solid.interfaces.weights @ np.einsum("pi,pi->p", mean, self.jump - before.jump))

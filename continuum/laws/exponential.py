@@ -5,7 +5,7 @@ import numpy as np
 from continuum.laws.base import Array, EffectiveLaw, Unloading, positive
 
 # (1 + x) e^{-x} = 1e-3: where the tail holds a thousandth of the fracture energy.
-_TAIL = 9.2334
+TAIL = 9.2334
 
 
 class ExponentialLaw(EffectiveLaw):
@@ -35,7 +35,7 @@ class ExponentialLaw(EffectiveLaw):
         self.peak_traction = positive(peak_traction, "peak_traction", "a traction in eV/Å³")
         self.opening_at_peak = self.fracture_energy / (np.e * self.peak_traction)
         self.initial_stiffness = self.fracture_energy / self.opening_at_peak**2
-        self.final_opening = _TAIL * self.opening_at_peak
+        self.final_opening = TAIL * self.opening_at_peak
         self._finish(unloading, penalty)
 
     def curve(self, opening: Array) -> tuple[Array, Array, Array]:
