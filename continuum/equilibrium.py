@@ -86,10 +86,10 @@ class Equilibrium:
         """Equilibrium at a load with the contact pressures as they are; collective."""
         solid, first = self.solid, not self._begun
         self._begun = True
-        solid.set_load(load)
         if not all(part.law.variational for part in solid.interfaces.parts):
             self._without_energy(load)
             return
+        solid.set_load(load)
         # At rest every point ahead of a tip leaves its first tangent at once: Newton's method on all of them is cheapest.
         if first and solid.interfaces.points:
             before = solid.owned().copy()

@@ -140,11 +140,12 @@ class Newton:
         self.iterations = 0
         self._largest = 0.0
 
-    def at_load(self, load: float, *, drag: Drag | None = None, secant: bool = False) -> None:
+    def at_load(self, load: float, *, drag: Drag | None = None, secant: bool = False, predicted: bool = False) -> None:
         """Equilibrium at a load, from the present displacement; collective.
 
         Args:
             load: load parameter.
+            predicted: the displacement is a guess for this load already; else it is first moved along the tangent.
             drag: viscous traction.
             secant: alternate minimisation: the displacement at fixed damage, then the damage at that displacement, and so on.
                 Each round lowers the energy, so it also leaves a state that has lost its stability.
@@ -153,6 +154,8 @@ class Newton:
             NotFound: no equilibrium.
         """
         solid = self.solid
+        if not predicted and load != solid.load:
+            self._move(load)
         solid.set_load(load)
         answer, force, norm, residual = self._balance(drag)
         for _ in range(self.max_iterations * (20 if secant else 1)):
@@ -171,6 +174,19 @@ class Newton:
                 length *= 0.5
             norm = after
         raise NotFound(residual)
+
+    def _move(self, load: float) -> None:
+        """Move the whole displacement to another load by the tangent of this state.
+
+        Supports moved alone would distort the elements beside them, and contact would see faces that never touch.
+        """
+        solid, change = self.solid, load - self.solid.load
+        answer, force, _, _ = self._balance(None)
+        self.iterations += 1
+        self.tangent.update(answer)
+        step = self.tangent.solve(-force - change * solid.hold(solid.load_derivative(answer)))
+        if np.isfinite(step).all():
+            solid.owned()[:] += step + change * solid.drive()
 
     def along(self, constraint: Constraint, advance: float) -> None:
         """Equilibrium `advance` further along the path, load and displacement unknown; collective.

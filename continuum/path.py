@@ -199,16 +199,17 @@ class _Walk:
         left = self.to - solid.load
         move = left if abs(left) <= 1.0000001 * self.load_step else np.sign(left) * self.load_step
         target = self.to if move == left else solid.load + move
-        drag, before = None, self._spent()
+        drag, before, predicted = None, self._spent(), False
         if options.viscosity:
             share = abs(move) / self.longest
             rate = np.where(solid.interfaces.cracked, 0.0, options.viscosity / share)
             drag = Drag(stiffness=rate, start=self.state.jump)
         elif self.last is not None and self.last[2] * move > 0.0:
             solid.owned()[:] += move / self.last[2] * self.last[0]
+            predicted = True
         control: Control = "load"
         try:
-            self.newton.at_load(target, drag=drag)
+            self.newton.at_load(target, drag=drag, predicted=predicted)
         except NotFound:
             if options.snap == "follow" or options.viscosity:
                 raise
@@ -259,7 +260,9 @@ class _Walk:
             if np.abs(spent.gradient(answer, jump) * jump).sum() > 1e-6 * pulled:
                 found.append(("dissipation", spent, self.energy_step))
         if self.last is not None:
-            weighted = self.solid.interfaces.weights[:, None] * self.last[1]
+            # Broken points move with the bodies, back as well as forth: they say nothing about the path.
+            holding = np.where(answer.damage < 1.0 - 1e-9, self.solid.interfaces.weights, 0.0)
+            weighted = holding[:, None] * self.last[1]
             norm = float(np.sqrt(np.sum(weighted * self.last[1])))
             if norm > 0.0:
                 opened = OpeningConstraint(direction=weighted / norm, start=jump)
@@ -283,6 +286,10 @@ class _Walk:
                 return False
             if self.load_step < options.finest * self.longest:
                 raise ConvergenceError(self.solid, self.steps, self.to, failure.residual, cuts) from failure
+            return True
+        if not self._constraints():
+            # Nothing holds any more: no path is left but the load's.
+            self.load_step = self.longest / 2**options.load_cuts
             return True
         self.energy_step *= 0.25
         self.opening_share *= 0.25

@@ -59,8 +59,8 @@ class ConvergenceError(RuntimeError):
     def __init__(self, solid: Solid, steps: Sequence[Step], load: float, residual: float, cutbacks: int) -> None:
         super().__init__(
             f"no equilibrium at load {load:.6g} (last converged {solid.load:.6g}, {cutbacks} cutbacks, relative residual "
-            f"{residual:.3g}): try smaller load steps, more max_cutbacks, or smaller facets in the cohesive zone; with "
-            "displacements prescribed on a part only, the response may snap back there"
+            f"{residual:.3g}): try smaller load steps, more max_cutbacks, or smaller facets in the cohesive zone; where the "
+            "response snaps back, continuum.path.trace follows it (in a case file solver.snap_back: follow)"
         )
         self.solid, self.steps, self.load, self.residual = solid, tuple(steps), load, residual
 

@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 
 from multiscale.config.base import CaseModel, KeyedError
 from multiscale.config.common import StudyCase
-from multiscale.config.crystal import InterfaceModel
-from multiscale.config.specimen import Block, DoubleCantileverBeam, Specimen
+from multiscale.config.crystal import InterfaceModel, SecondCrystalModel
+from multiscale.config.specimen import Block, DoubleCantileverBeam, ImportedSpecimen, Specimen
 from multiscale.config.zone import Patch, check_patch
 from multiscale.units import Length, format_length
 
@@ -114,6 +114,8 @@ class SolverModel(CaseModel):
     """passes over a step before it is cut back; each may take many iterations inside the process zone"""
     max_cutbacks: int = Field(default=6, ge=0)
     """how often a step may be halved"""
+    snap_back: Literal["stop", "follow"] = "stop"
+    """where the opening has no further equilibrium: stop with all that was found, or follow the path by the energy spent"""
 
 
 class AdhesionCase(StudyCase):
@@ -148,14 +150,9 @@ class AdhesionCase(StudyCase):
 
     @model_validator(mode="after")
     def _consistent(self) -> AdhesionCase:
-        hexagonal = self.crystal.structure == "hcp"
-        if len(self.interface.plane) == 4 and not hexagonal:
-            raise KeyedError(
-                f"plane {list(self.interface.plane)} has four indices, which only hcp has; the crystal is "
-                f"{self.crystal.structure}. Write three Miller indices",
-                "interface",
-                "plane",
-            )
+        self.interface.check_indices_of(self.crystal, "interface")
+        if self.interface.second is not None:
+            self._check_second(self.interface.second)
         solid = self.mesh.cell in ("tetrahedron", "hexahedron")
         if solid and isinstance(self.specimen, DoubleCantileverBeam):
             raise KeyedError(
@@ -177,3 +174,35 @@ class AdhesionCase(StudyCase):
                     "to",
                 )
         return self
+
+    def _check_second(self, second: SecondCrystalModel) -> None:
+        """Refuse what two different crystals cannot have."""
+        here = ("interface", "second")
+        second.check_indices_of(second.crystal, *here)
+        if self.zone is not None:
+            raise KeyedError(
+                "a zone of atoms lies in one crystal, and interface.second names another one. Leave one of them out",
+                "zone",
+            )
+        if self.decohesion.mode == "relaxed":
+            raise KeyedError(
+                "relaxed stacks are of one crystal; two different ones are separated rigidly, and decohesion.relax reports "
+                "their relaxed work of separation. Write mode: rigid",
+                "decohesion",
+                "mode",
+            )
+        if not isinstance(self.specimen, ImportedSpecimen):
+            if second.bodies:
+                message = "bodies belongs to an imported mesh; here the upper body is the second crystal. Leave it out"
+                raise KeyedError(message, *here, "bodies")
+            return
+        if unknown := sorted(set(second.bodies) - set(self.specimen.bodies)):
+            raise KeyedError(
+                f"the mesh has no bodies {unknown}. Choose among {list(self.specimen.bodies)}", *here, "bodies"
+            )
+        if not second.bodies or set(second.bodies) == set(self.specimen.bodies):
+            raise KeyedError(
+                f"which of the bodies {list(self.specimen.bodies)} are made of the second crystal? Name some of them",
+                *here,
+                "bodies",
+            )

@@ -13,6 +13,7 @@ from mpi4py import MPI
 
 from continuum.beams import DoubleCantileverEstimate
 from continuum.output import FieldWriter, gather_fields
+from continuum.path import PathOptions, trace
 from continuum.solid import Solid
 from continuum.solvers import ConvergenceError, SolverOptions, Step, follow
 from coupling.ledger import EnergyLedger, Term
@@ -22,6 +23,7 @@ from multiscale.report import make_report
 from multiscale.run import RunDirectory
 from multiscale.studies import adhesion_files as files
 from multiscale.studies.adhesion_zone import AdhesionZoneResult, follow_zone, predict_zone
+from multiscale.studies.bicrystal import second_warnings
 from multiscale.studies.interface import InterfaceCharacter, characterise_interface
 from multiscale.studies.specimen import MeshPlan, build_solid, estimate, largest_facet, make_law, plan_mesh
 from multiscale.units import format_length
@@ -118,9 +120,10 @@ def _follow_story(case: AdhesionCase, run: RunDirectory, comm: MPI.Comm, progres
     files.write_interface(run, interface, comm)
 
     with progress.phase("specimen"):
-        plan = plan_mesh(case, interface.material, interface.extraction)
-        beam = estimate(case, interface.material, interface.extraction)
-        solid = build_solid(case, interface.material, make_law(case, interface.extraction), plan, comm)
+        upper = None if interface.second is None else interface.second.material
+        plan = plan_mesh(case, interface.material, interface.extraction, upper=upper)
+        beam = estimate(case, interface.material, interface.extraction, upper=upper)
+        solid = build_solid(case, interface.material, make_law(case, interface.extraction), plan, comm, upper=upper)
         if plan.path is None:
             # Nobody knows the crack's path here: what counts is the coarsest facet that it may meet.
             plan = replace(plan, facet=largest_facet(solid))
@@ -139,13 +142,19 @@ def _follow_story(case: AdhesionCase, run: RunDirectory, comm: MPI.Comm, progres
             steps.append(step)
             enter(ledger, step)
             run.event("step", **files.step_event(step))
-            phase.advance(1, files.step_text(step, initial_tip))
+            # Along a path that snaps back the number of steps is not known before: the largest opening so far counts.
+            largest = max(s.load for s in steps) / opening.to * opening.steps
+            phase.advance(max(largest - phase.done, 0.0), files.step_text(step, initial_tip))
             every = case.output.fields_every
-            if writer and (len(steps) == opening.steps or (every and len(steps) % every == 0)):
+            if writer and (step.load == opening.to or (every and len(steps) % every == 0)):
                 writer.write(step.load)
 
         try:
-            follow(solid, loads.tolist(), options=solver_options(case), on_step=on_step)
+            if case.solver.snap_back == "follow":
+                options = PathOptions(rtol=case.solver.rtol, max_iterations=case.solver.max_iterations)
+                trace(solid, to=opening.to, step=opening.to / opening.steps, options=options, on_step=on_step)
+            else:
+                follow(solid, loads.tolist(), options=solver_options(case), on_step=on_step)
         except ConvergenceError as error:
             if writer:
                 writer.write(solid.load)
@@ -214,7 +223,7 @@ def warnings_of(
     case: AdhesionCase, interface: InterfaceCharacter, plan: MeshPlan, beam: DoubleCantileverEstimate | None
 ) -> list[str]:
     """What a user should know before trusting the numbers."""
-    found = []
+    found = second_warnings(interface)
     opening = case.loading.opening.to
     if beam is not None:
         onset, _ = beam.onset()
@@ -264,7 +273,7 @@ def warnings_after(ledger: EnergyLedger, plan: MeshPlan) -> list[str]:
     if ledger.run_closure() > CLOSURE_BOUND:
         found.append(
             f"the energies do not close: {ledger.run_closure():.1%} of the load's work is neither stored nor dissipated. "
-            "Either the interface broke in an unstable jump, whose energy would go into motion (snap-back), "
+            "Either the interface broke in an unstable jump (solver.snap_back: follow goes through it), "
             "or the load steps are too long"
         )
     if plan.facet > plan.zone / 3.9:
@@ -291,6 +300,7 @@ def predict(case: AdhesionCase, *, comm: MPI.Comm = MPI.COMM_WORLD) -> tuple[lis
         rows, warnings = predict_zone(case, interface, comm)
         plan, beam = plan_mesh(case, interface.material, interface.extraction), None
         return [*files.prediction_rows(case, interface, plan, beam), *rows], warnings
-    plan = plan_mesh(case, interface.material, interface.extraction)
-    beam = estimate(case, interface.material, interface.extraction)
+    upper = None if interface.second is None else interface.second.material
+    plan = plan_mesh(case, interface.material, interface.extraction, upper=upper)
+    beam = estimate(case, interface.material, interface.extraction, upper=upper)
     return files.prediction_rows(case, interface, plan, beam), warnings_of(case, interface, plan, beam)

@@ -146,3 +146,12 @@ def test_links_and_pictures_are_there(page):
     text = (DOCS.parent / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
         assert (DOCS.parent / target).exists(), target
+
+
+def test_the_script_of_the_interfaces_page_works(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(script("interfaces.md"), names)
+    assert names["back"] < 0.0
+    assert names["steps"][-1].energies.dissipated == pytest.approx(0.743, rel=1e-6)
+    assert len(capsys.readouterr().out.splitlines()) == 2
