@@ -272,9 +272,9 @@ class InterfaceSet:
         counts = [len(p.nodes_1) for p in parts]
         self.pairs = sum(counts)
         self.pressure = np.zeros(self.points)
-        self._penalty = np.concatenate(
-            [np.zeros(0), *[np.full(n, p.law.penalty) for n, p in zip(sizes, parts, strict=True)]]
-        )
+        # Laws that resist being pressed by themselves have no contact to augment.
+        penalties = [0.0 if p.law.own_repulsion else p.law.penalty for p in parts]
+        self._penalty = np.repeat(np.array(penalties, dtype=float), np.array(sizes, dtype=np.int64))
         if not parts:
             self.interpolation = sp.csr_matrix((0, 0))
             self.weights, self.cracked = np.zeros(0), np.zeros(0, dtype=bool)
@@ -345,7 +345,8 @@ class InterfaceSet:
         fields["traction"][:, 0] += after - before
         fields["tangent"][:, 0, 0] += slope
         fields["secant"][:, 0] += np.maximum(slope, 0.0)
-        fields["contact"] += (after**2 - pressure**2 - before**2) / (2.0 * penalty)
+        energy = after**2 - pressure**2 - before**2
+        fields["contact"] += np.divide(energy, 2.0 * penalty, out=np.zeros_like(energy), where=penalty > 0.0)
 
     def augment(self, jump: Array) -> float:
         """Take the present contact tractions for the multipliers; largest change relative to the largest (Uzawa).

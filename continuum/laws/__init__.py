@@ -3,11 +3,13 @@
 from continuum.laws.alfano_sacco import AlfanoSaccoLaw
 from continuum.laws.base import CohesiveLaw, EffectiveLaw, LawResponse
 from continuum.laws.bilinear import BilinearLaw
+from continuum.laws.coupled import CoupledTableLaw
 from continuum.laws.dugdale_maugis import DugdaleMaugisLaw
 from continuum.laws.exponential import ExponentialLaw
 from continuum.laws.gamma_surface import GammaSurfaceLaw
 from continuum.laws.lennard_jones import LennardJonesLaw
 from continuum.laws.mixed_bilinear import MixedBilinearLaw
+from continuum.laws.n_plane import NPlaneLaw
 from continuum.laws.park_paulino_roesler import ParkPaulinoRoeslerLaw
 from continuum.laws.potential import PotentialLaw
 from continuum.laws.secant import SecantLaw, SymbolicSecantLaw
@@ -21,6 +23,7 @@ __all__ = [
     "AlfanoSaccoLaw",
     "BilinearLaw",
     "CohesiveLaw",
+    "CoupledTableLaw",
     "DugdaleMaugisLaw",
     "EffectiveLaw",
     "ExponentialLaw",
@@ -28,6 +31,7 @@ __all__ = [
     "LawResponse",
     "LennardJonesLaw",
     "MixedBilinearLaw",
+    "NPlaneLaw",
     "ParkPaulinoRoeslerLaw",
     "PotentialLaw",
     "SecantLaw",

@@ -56,6 +56,7 @@ class CohesiveLaw(ABC):
         unloading: ``reversible`` or ``damaging``.
         penalty: stiffness against interpenetration, eV/Å⁴.
         fracture_energy: ∫T dδ, eV/Å².
+        shear_fracture_energy: the same in pure sliding; equal to it unless a law sets another.
         peak_traction: largest traction, eV/Å³.
         opening_at_peak: opening where it acts, Å.
         initial_stiffness: T'(0), eV/Å⁴.
@@ -63,16 +64,19 @@ class CohesiveLaw(ABC):
         variational: True where stored + dissipated + contact energy at fixed history is a potential of the traction, and
             secant unloading makes it smaller: equilibria are then sought as its minima.
         symmetric: True where the tangent is symmetric.
+        own_repulsion: True where the curve itself resists δ_n < 0; no penalty acts then.
         history_size: number h of the history's columns.
     """
 
     variational: bool = True
     symmetric: bool = True
+    own_repulsion: bool = False
     history_size: int = 1
 
     unloading: Unloading
     penalty: float
     fracture_energy: float
+    shear_fracture_energy: float = float("nan")
     peak_traction: float
     opening_at_peak: float
     initial_stiffness: float
@@ -85,6 +89,8 @@ class CohesiveLaw(ABC):
         if penalty is None:
             penalty = self.initial_stiffness
         self.unloading = unloading
+        if np.isnan(self.shear_fracture_energy):
+            self.shear_fracture_energy = self.fracture_energy
         self.penalty = positive(penalty, "penalty", "a stiffness against interpenetration in eV/Å⁴")
 
     def fresh(self, count: int) -> Array:

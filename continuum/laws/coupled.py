@@ -42,6 +42,9 @@ class CoupledTableLaw(CohesiveLaw):
     """
 
     history_size = 4
+    own_repulsion = True
+    # A whole lattice vector of slip costs nothing.
+    shear_fracture_energy = 0.0
 
     def __init__(
         self,

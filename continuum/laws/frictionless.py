@@ -19,6 +19,7 @@ class FrictionlessLaw(CohesiveLaw):
     def __init__(self, law: CohesiveLaw) -> None:
         self.law = law
         self.variational, self.symmetric, self.history_size = law.variational, law.symmetric, law.history_size
+        self.own_repulsion, self.shear_fracture_energy = law.own_repulsion, 0.0
         for name in ("fracture_energy", "peak_traction", "opening_at_peak", "initial_stiffness", "final_opening"):
             setattr(self, name, getattr(law, name))
         self._finish(law.unloading, law.penalty)

@@ -41,12 +41,8 @@ class PotentialLaw(SecantLaw):
     """A law that is one expression; subclasses give `density`.
 
     The history of a reversible law has one column, the largest ψ so far (eV/Å²); that of a damaging law is SecantLaw's.
-
-    Attributes:
-        own_repulsion: True where ψ itself resists δ_n < 0; there is no penalty then.
     """
 
-    own_repulsion: bool = False
     _compiled: dict[int, "_Functions"]
 
     @abstractmethod

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 from continuum.errors import LawError
-from continuum.laws import BilinearLaw, ExponentialLaw, TabulatedLaw, UberLaw
+from continuum.laws import BilinearLaw, ExponentialLaw, TabulatedLaw, TrapezoidalLaw, UberLaw
 
 WORK, PEAK = 0.0743, 0.0624  # eV/Å² and eV/Å³: 1.19 J/m² and 10 GPa
 
@@ -25,13 +25,17 @@ def laws(unloading="damaging"):
         ExponentialLaw(fracture_energy=WORK, peak_traction=PEAK, unloading=unloading),
         UberLaw(work=WORK, length=0.5, unloading=unloading),
         BilinearLaw(fracture_energy=WORK, peak_traction=PEAK, initial_stiffness=1.0, unloading=unloading, penalty=3.0),
+        TrapezoidalLaw(
+            fracture_energy=WORK, peak_traction=PEAK, initial_stiffness=1.0, plateau=0.6, unloading=unloading
+        ),
         table(unloading),
     ]
 
 
 @pytest.mark.parametrize("law", laws(), ids=lambda law: type(law).__name__)
 def test_curve_is_one_potential(law):
-    breaks = [law.opening_at_peak] if not isinstance(law, TabulatedLaw) else law.nodes[1:-1]
+    breaks = [law.opening_at_peak, law.final_opening] if not isinstance(law, TabulatedLaw) else law.nodes[1:-1]
+    breaks = [*breaks, law.opening_at_peak + getattr(law, "plateau", 0.0)]
     end = 60.0 * law.opening_at_peak
     total = quad(lambda d: float(law.traction([d])[0]), 0.0, end, points=breaks, limit=400, epsabs=1e-14)[0]
     # Quadrature to 1e-12; the exponential tail beyond 60 δ₀ holds 1e-24 of the energy.
@@ -42,7 +46,8 @@ def test_curve_is_one_potential(law):
     d, h = np.linspace(0.013, 3.0, 41), 1e-6
     # Central differences: error h² ψ'''' ~ 1e-11 and rounding 1e-16/h ~ 1e-10.
     assert (law.potential(d + h) - law.potential(d - h)) / (2 * h) == pytest.approx(law.traction(d), abs=2e-9)
-    smooth = np.abs(d - law.opening_at_peak) > 1e-3
+    kinks = np.array([law.opening_at_peak, law.opening_at_peak + getattr(law, "plateau", 0.0), law.final_opening])
+    smooth = np.abs(d[:, None] - kinks).min(axis=1) > 1e-3
     slope = (law.traction(d + h) - law.traction(d - h)) / (2 * h)
     assert slope[smooth] == pytest.approx(law.stiffness(d)[smooth], abs=2e-8)
 
@@ -132,7 +137,7 @@ def test_load_unload_reload():
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(*[st.floats(-2.0, 3.0)] * 3), min_size=2, max_size=12), st.integers(0, 3))
+@given(st.lists(st.tuples(*[st.floats(-2.0, 3.0)] * 3), min_size=2, max_size=12), st.integers(0, 4))
 def test_dissipation_never_falls_on_mixed_paths(path, which):
     law, history, spent = laws()[which], np.zeros((1, 1)), 0.0
     for point in path:
@@ -157,6 +162,10 @@ def test_contact_pushes_back_without_damage():
         (lambda: ExponentialLaw(fracture_energy=1.0, peak_traction=float("nan")), "peak_traction = nan"),
         (lambda: ExponentialLaw(fracture_energy=1.0, peak_traction=1.0, unloading="plastic"), "'plastic'"),
         (lambda: BilinearLaw(fracture_energy=1.0, peak_traction=1.0, initial_stiffness=0.4), "raise it"),
+        (
+            lambda: TrapezoidalLaw(fracture_energy=1.0, peak_traction=1.0, initial_stiffness=10.0, plateau=1.0),
+            "shorten it",
+        ),
         (lambda: TabulatedLaw.from_traction([0.0, 1.0, 2.0], [0.0, 1.0, 0.1]), "exactly 0"),
         (lambda: TabulatedLaw.from_traction([0.0, 2.0, 1.0], [0.0, 1.0, 0.0]), "sort them"),
         (lambda: TabulatedLaw.from_traction([0.0, 1.0, 2.0, 3.0], [0.0, 0.3, 1.0, 0.0]), "reversible"),
