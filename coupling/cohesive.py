@@ -120,25 +120,95 @@ def extract_law(
         raise CouplingError(f"stiffness_cap is {stiffness_cap} (in units of C'/L): give at least 1, better 50")
     fit = fit_separation(curve)
     gap = _samples(fit)
-    traction = np.asarray(fit.traction(gap))
-    traction[[0, -1]] = 0.0
     slope = np.asarray(fit.traction(gap, 1))
+    cap = stiffness_cap * elasticity.modulus / (length or fit.end)
+    law = corrected(
+        gap,
+        np.asarray(fit.energy(gap)),
+        np.asarray(fit.traction(gap)),
+        slope,
+        elasticity=elasticity,
+        length=length,
+        cap=cap,
+    )
+    return CohesiveExtraction(
+        opening=law.opening,
+        potential=law.potential,
+        traction=law.traction,
+        stiffness=law.stiffness,
+        work=fit.work,
+        fit=fit,
+        length=length,
+        modulus=elasticity.modulus,
+        initial_stiffness_ratio=float(slope[0] * length * elasticity.compliance(0.0)),
+        stiffness_cap=cap,
+        capped_to=law.capped_to,
+        lowered=law.lowered,
+        envelope_defect=law.envelope_defect,
+        stretch=law.stretch,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorrectedCurve:
+    """A separation curve at samples, the elasticity of a length of crystal taken out.
+
+    Attributes:
+        opening: δ (n,) Å.
+        potential: ψ (n,) eV/Å².
+        traction: T (n,) eV/Å³.
+        stiffness: dT/dδ (n,) eV/Å⁴.
+        capped_to, lowered, envelope_defect, stretch: as in `CohesiveExtraction`.
+    """
+
+    opening: Array
+    potential: Array
+    traction: Array
+    stiffness: Array
+    capped_to: float
+    lowered: tuple[float, float] | None
+    envelope_defect: float
+    stretch: float
+
+
+def corrected(
+    gap: Array,
+    energy: Array,
+    traction: Array,
+    slope: Array,
+    *,
+    elasticity: UniaxialElasticity,
+    length: float,
+    cap: float,
+) -> CorrectedCurve:
+    """Take the elasticity of a length of crystal out of a curve given at close samples (see `extract_law`).
+
+    Args:
+        gap: Δ (n,) Å, rising from 0 to complete separation.
+        energy: φ (n,) eV/Å², from 0 to the work of separation.
+        traction: T (n,) eV/Å³; first and last count as 0.
+        slope: dT/dΔ (n,) eV/Å⁴; the last counts as 0.
+        elasticity: of the finite-element body.
+        length: L, Å.
+        cap: largest stiffness, eV/Å⁴.
+    """
+    traction, slope, end, work = traction.copy(), slope.copy(), gap[-1], float(energy[-1])
+    traction[[0, -1]] = 0.0
     slope[-1] = 0.0
     opening = gap - length * elasticity.strain(traction)
-    potential = np.asarray(fit.energy(gap)) - length * elasticity.energy_density(traction)
+    potential = energy - length * elasticity.energy_density(traction)
     folding = 1 - length * elasticity.compliance(traction) * slope
-    cap = stiffness_cap * elasticity.modulus / (length or fit.end)
 
-    monotone = _monotone_envelope(opening, traction, cap)
-    moved = np.abs(monotone - opening - (monotone[-1] - opening[-1])) > 1e-12 * fit.end
+    monotone = monotone_envelope(opening, traction, cap)
+    moved = np.abs(monotone - opening - (monotone[-1] - opening[-1])) > 1e-12 * end
     # The first point never moves; the piece that it starts may.
     moved[0] = moved[1]
     capped_to = float(gap[np.flatnonzero(moved)[-1]]) if moved.any() else 0.0
-    traction, lowered = _falling_secant(monotone, traction)
+    traction, lowered = falling_secant(monotone, traction)
     moved |= lowered
     stiffness = np.divide(slope, folding, out=np.full_like(slope, cap), where=np.abs(folding) > 1e-12)
     stiffness = np.clip(np.where(moved, np.gradient(traction, monotone), stiffness), -cap, cap)
-    # A law starts upward: where the fit's first slope is noise, the first piece's own slope stands in.
+    # A law starts upward: where the curve's first slope is noise, the first piece's own slope stands in.
     stiffness[0] = np.clip(stiffness[0], traction[1] / monotone[1], cap)
     stiffness[-1] = 0.0
     # Rounding apart, ψ is what it was wherever the curve was left alone; elsewhere it follows from the new one.
@@ -146,21 +216,15 @@ def extract_law(
     redone = 0.5 * (traction[1:] + traction[:-1]) * width + (stiffness[:-1] - stiffness[1:]) * width**2 / 12
     steps = np.where(moved[1:] | moved[:-1], redone, np.diff(potential))
     potential = np.concatenate([[0.0], np.cumsum(steps)])
-    stretch = fit.work / potential[-1]
-    return CohesiveExtraction(
+    stretch = work / potential[-1]
+    return CorrectedCurve(
         opening=monotone * stretch,
-        potential=np.append(potential[:-1] * stretch, fit.work),
+        potential=np.append(potential[:-1] * stretch, work),
         traction=traction,
         stiffness=stiffness / stretch,
-        work=fit.work,
-        fit=fit,
-        length=length,
-        modulus=elasticity.modulus,
-        initial_stiffness_ratio=float(slope[0] * length * elasticity.compliance(0.0)),
-        stiffness_cap=cap,
         capped_to=capped_to,
         lowered=(float(gap[lowered].min()), float(gap[lowered].max())) if lowered.any() else None,
-        envelope_defect=float(1 - potential[-1] / fit.work),
+        envelope_defect=float(1 - potential[-1] / work),
         stretch=float(stretch),
     )
 
@@ -172,7 +236,7 @@ def _samples(fit: SeparationFit) -> Array:
     return np.append(pieces.ravel(), fit.end)
 
 
-def _monotone_envelope(opening: Array, traction: Array, cap: float) -> Array:
+def monotone_envelope(opening: Array, traction: Array, cap: float) -> Array:
     """The smallest opening axis ≥ the given one on which no two neighbours differ by more than the capped stiffness.
 
     With z_k = Σ|ΔT|/cap the condition δ_k ≥ δ_{k−1} + |ΔT_k|/cap reads: δ − z never decreases.
@@ -181,7 +245,7 @@ def _monotone_envelope(opening: Array, traction: Array, cap: float) -> Array:
     return np.maximum.accumulate(opening - minimum) + minimum
 
 
-def _falling_secant(opening: Array, traction: Array) -> tuple[Array, NDArray[np.bool_]]:
+def falling_secant(opening: Array, traction: Array) -> tuple[Array, NDArray[np.bool_]]:
     """The traction with a ratio to the opening that never rises, and where it differs from the given one.
 
     Up to the largest ratio the traction is proportional to the opening; from there on the ratio is the smallest so far.
