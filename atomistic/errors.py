@@ -42,6 +42,10 @@ class InvalidCurveError(AtomisticError):
     """Openings, strains or numbers of planes from which no separation curve can be computed."""
 
 
+class BicrystalError(AtomisticError):
+    """Two crystals that have no common cell within the limits, or limits that make no sense."""
+
+
 class LatticeError(AtomisticError):
     """A crystal or a request from which no lattice of sites can be made."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from ase import Atoms
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from atomistic.builders import Stack
 from atomistic.errors import RelaxationError
-from atomistic.potentials.base import Evaluation, Potential
+from atomistic.potentials.base import Capabilities, Evaluation, Potential
 
 Array = NDArray[np.float64]
 
@@ -28,6 +29,17 @@ _MAX_STEP = 0.15
 _MAX_CALLS = 200
 #: The same for equilibria that are no minima: what has not settled by then is at a branching point.
 _MAX_BALANCE_CALLS = 60
+
+
+class EnergySurface(Protocol):
+    """What is minimised: a potential, or anything that gives energies and forces of something like atoms."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Tells the precision."""
+
+    def evaluate(self, atoms: Atoms) -> Evaluation:
+        """Return energy and forces."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +80,7 @@ def springs(stack: Stack, *, moduli: Array, crossing: bool) -> Array:
 
 
 def minimise(
-    potential: Potential,
+    potential: EnergySurface,
     atoms: Atoms,
     *,
     inverse_hessian: Array,

@@ -1,7 +1,7 @@
 """The uniaxial elasticity that a finite-element body carries along the normal of an interface.
 
 A separation curve computed with atoms contains the elasticity of the crystal that was pulled. What the finite elements
-hold already must be taken out of it: exactly that, no more and no less. These two classes say what a body holds.
+hold already must be taken out of it: exactly that, no more and no less. These classes say what a body holds.
 """
 
 from __future__ import annotations
@@ -109,3 +109,44 @@ class CauchyBornUniaxial:
         traction = np.asarray(traction, dtype=float)
         inside = (traction >= 0) & (traction <= self.strength)
         return np.where(inside, self._strain(self._clip(traction), 1), 0.0)
+
+
+class SeriesUniaxial:
+    """Two materials in series: the elasticity on both sides of an interface between different crystals.
+
+    Under one traction their strains add by their shares of the length, f₁ + f₂ = 1:
+
+        ε(T) = f₁ ε₁(T) + f₂ ε₂(T),    w = f₁ w₁ + f₂ w₂,    1/C' = f₁/C'₁ + f₂/C'₂.
+
+    Args:
+        parts: length of each material (Å) and its elasticity.
+
+    Raises:
+        CouplingError: no part, or a length that is not positive.
+    """
+
+    def __init__(self, *parts: tuple[float, UniaxialElasticity]) -> None:
+        lengths = [length for length, _ in parts]
+        if not parts or not all(np.isfinite(length) and length > 0 for length in lengths):
+            raise CouplingError(
+                f"materials in series of lengths {lengths} Å: give at least one, all positive and finite"
+            )
+        self.length = float(sum(lengths))
+        self._parts = [(length / self.length, elasticity) for length, elasticity in parts]
+
+    @property
+    def modulus(self) -> float:
+        """C' of the series at zero strain (eV/Å³)."""
+        return 1 / sum(share / elasticity.modulus for share, elasticity in self._parts)
+
+    def strain(self, traction: ArrayLike) -> NDArray[np.float64]:
+        """ε(T), the elongation over the whole length."""
+        return np.sum([share * elasticity.strain(traction) for share, elasticity in self._parts], axis=0)
+
+    def energy_density(self, traction: ArrayLike) -> NDArray[np.float64]:
+        """w(T) per volume of both."""
+        return np.sum([share * elasticity.energy_density(traction) for share, elasticity in self._parts], axis=0)
+
+    def compliance(self, traction: ArrayLike) -> NDArray[np.float64]:
+        """dε/dT."""
+        return np.sum([share * elasticity.compliance(traction) for share, elasticity in self._parts], axis=0)

@@ -76,6 +76,15 @@ CAPTIONS = {
         "Work of the load and the weighted energies that hold it, after every state; below, what fails to add up, since the "
         "start and in single steps."
     ),
+    "contact_load.png": (
+        "Load on the indenter, pressing positive, over its approach and over the contact radius, on the way in and back, with "
+        "JKR's, DMT's and Maugis's closed forms. Where the path jumps, energy goes into motion."
+    ),
+    "contact_profiles.png": (
+        "Stress along the surface, tension positive, at the largest contact, the last state under pressure on the way back, and "
+        "pull-off; right, the law of the surfaces."
+    ),
+    "contact_stress.png": "The half space around the contact at pull-off, coloured by von Mises stress, at true scale.",
     "interaction.png": (
         "Response of a perfect crystal to the displacement of one atom, against the distance: it sets the widths of pads "
         "and the least width of a blend."
@@ -83,6 +92,10 @@ CAPTIONS = {
 }
 
 HEADLINES = (
+    "P_off",
+    "P_D",
+    "μ",
+    "λ",
     "K_G",
     "K_+",
     "K_−",
@@ -135,6 +148,11 @@ FILES = {
     "ledger.csv": "energies after every state",
     "atoms.extxyz": "deformed atoms of the states kept, for OVITO and ASE",
     "states": "states kept: elements for ParaView (warp by displacement), arrays for the figures",
+    "contact.csv": "load, approach and contact radius along the path",
+    "contact_profiles.csv": "opening and traction along the surface in the states that matter",
+    "contact_law.csv": "law of the surfaces",
+    "theory.csv": "closed forms: Dugdale, JKR, DMT",
+    "contact_fields.npz": "fields at pull-off, for the figures",
     "traceback.txt": "where in the code a defect arose",
 }
 
@@ -149,6 +167,8 @@ def run_title(run: Mapping[str, Any]) -> str:
     title = str(case.get("study", "run")).capitalize()
     title += f" of {what}({indices(plane)})" if what and plane else ""
     title += f"[{indices(front)}]" if what and plane and front else ""
+    if second := interface.get("second"):
+        title += f"/{species(second)}({indices(second.get('plane') or ())})"
     title += f": {defect} in {what}" if what and defect else ""
     return title + (f" with {potential}" if potential else "")
 

@@ -46,8 +46,14 @@ class Kind:
     internal: str
     examples: tuple[str, ...]
 
+    @property
+    def one(self) -> str:
+        """The name with its article, "a length"."""
+        return f"{'an' if self.name[0] in 'aeiou' else 'a'} {self.name}"
+
 
 LENGTH = Kind(name="length", internal="angstrom", examples=("200 nm", "2 um", "6 angstrom"))
+AREA = Kind(name="area", internal="angstrom**2", examples=("5 nm^2", "200 angstrom^2"))
 STRESS = Kind(name="stress", internal="eV/angstrom**3", examples=("1.2 GPa", "300 MPa"))
 ENERGY_PER_AREA = Kind(name="energy per area", internal="eV/angstrom**2", examples=("0.8 J/m^2", "50 meV/angstrom^2"))
 ENERGY = Kind(name="energy", internal="eV", examples=("1.5 eV", "20 meV"))
@@ -67,6 +73,8 @@ KNOWN_UNITS = [
     "m",
     "pm",
     "bohr",
+    "nm^2",
+    "angstrom^2",
     "Pa",
     "kPa",
     "MPa",
@@ -145,7 +153,7 @@ def _split(value: Any, kind: Kind) -> tuple[float, Any]:
         return float(value.magnitude), value.units
     if isinstance(value, bool) or value is None or not isinstance(value, str | int | float):
         shown = "nothing" if value is None else repr(value)
-        raise UnitError(f"expected a {kind.name} with its unit, got {shown}. Write {_for_example(kind)}")
+        raise UnitError(f"expected {kind.one} with its unit, got {shown}. Write {_for_example(kind)}")
     text = str(value)
     match = _QUANTITY.match(text)
     if match is None:
@@ -153,7 +161,7 @@ def _split(value: Any, kind: Kind) -> tuple[float, Any]:
     number = match["number"]
     if not match["unit"]:
         suggestion = kind.examples[0].split(" ", 1)[1]
-        raise UnitError(f'{text} has no unit. Write a {kind.name} with its unit, for example "{number} {suggestion}"')
+        raise UnitError(f'{text} has no unit. Write {kind.one} with its unit, for example "{number} {suggestion}"')
     return float(number), match["unit"]
 
 
@@ -166,7 +174,7 @@ def _convert(number: float, unit: Any, kind: Kind, *, given: Any) -> float:
         return float(ureg.Quantity(number, parsed).to(kind.internal).magnitude)
     except pint.DimensionalityError:
         hint = '. "A" is the ampere; write "angstrom"' if str(unit) == "A" else f". Write {_for_example(kind)}"
-        raise UnitError(f"{str(given)!r} is not a {kind.name}: {unit} is {_dimension(parsed)}{hint}") from None
+        raise UnitError(f"{str(given)!r} is not {kind.one}: {unit} is {_dimension(parsed)}{hint}") from None
     except Exception as error:  # pint raises its own, tokenize's and plain TypeErrors on text that is no unit
         near = difflib.get_close_matches(str(unit), KNOWN_UNITS, n=1, cutoff=0.4)
         hint = f'did you mean "{near[0]}"?' if near else f"write {_for_example(kind)}"
@@ -176,9 +184,9 @@ def _convert(number: float, unit: Any, kind: Kind, *, given: Any) -> float:
 def _dimension(unit: Any) -> str:
     """Name of a unit's dimension where it is one of ours, else pint's."""
     ureg = registry()
-    for kind in (LENGTH, STRESS, ENERGY_PER_AREA, ENERGY, FORCE, STIFFNESS_PER_AREA, STRESS_INTENSITY):
+    for kind in (LENGTH, AREA, STRESS, ENERGY_PER_AREA, ENERGY, FORCE, STIFFNESS_PER_AREA, STRESS_INTENSITY):
         if unit.dimensionality == ureg.Unit(kind.internal).dimensionality:
-            return f"{'an' if kind.name[0] in 'aeiou' else 'a'} {kind.name}"
+            return kind.one
     return f"of dimension {unit.dimensionality}"
 
 
@@ -306,6 +314,7 @@ LoadLevel = Annotated[Level, LevelText()]
 Length = Annotated[float, Quantity(kind=LENGTH, sign="positive")]
 NonNegativeLength = Annotated[float, Quantity(kind=LENGTH, sign="non-negative")]
 Coordinate = Annotated[float, Quantity(kind=LENGTH)]
+Area = Annotated[float, Quantity(kind=AREA, sign="positive")]
 Stress = Annotated[float, Quantity(kind=STRESS, sign="positive")]
 EnergyPerArea = Annotated[float, Quantity(kind=ENERGY_PER_AREA, sign="positive")]
 Energy = Annotated[float, Quantity(kind=ENERGY)]

@@ -54,7 +54,7 @@ class DecohesionModel(CaseModel):
 class LawModel(CaseModel):
     """The cohesive law made from the separation curve."""
 
-    type: Literal["tabulated", "uber", "bilinear", "exponential"] = "tabulated"
+    type: Literal["tabulated", "uber", "bilinear", "exponential", "trapezoidal"] = "tabulated"
     """the curve itself, or an analytic law with its work of separation and peak"""
     unloading: Literal["damaging", "reversible"] = "damaging"
     """what happens when an opening shrinks again"""

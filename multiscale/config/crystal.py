@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from multiscale.config.base import CaseModel, KeyedError, nearest
-from multiscale.units import Length
+from multiscale.units import Area, Length
 
 ATOMS_IN_BASIS = {"fcc": 1, "bcc": 1, "hcp": 1, "diamond": 1, "rocksalt": 2, "B2": 2, "zincblende": 2}
 """How many different elements each structure holds."""
@@ -79,8 +79,8 @@ class CrystalModel(CaseModel):
         return self
 
 
-class InterfaceModel(CaseModel):
-    """The plane that comes apart and the direction in which the crack grows."""
+class PlaneModel(CaseModel):
+    """A plane of a crystal, the direction of crack growth in it, and the gap along which it parts."""
 
     plane: tuple[int, ...] = Field(examples=[[1, 1, 1]])
     """Miller indices of the plane, 3 or (hcp) 4"""
@@ -90,7 +90,7 @@ class InterfaceModel(CaseModel):
     """which gap between successive planes opens, where the gaps differ; or its number from 0"""
 
     @model_validator(mode="after")
-    def _a_plane(self) -> InterfaceModel:
+    def _a_plane(self) -> Self:
         check_indices(self.plane, "plane")
         if isinstance(self.cut, int) and self.cut < 0:
             message = f"cut {self.cut} is not the number of a gap. Write widest, narrowest or 0, 1, ..."
@@ -111,6 +111,44 @@ class InterfaceModel(CaseModel):
                 "growth",
             )
         return self
+
+    def check_indices_of(self, crystal: CrystalModel, *path: str) -> None:
+        """Refuse four indices in a crystal that is not hexagonal.
+
+        Raises:
+            KeyedError: pointing at ``path``.
+        """
+        if len(self.plane) == 4 and crystal.structure != "hcp":
+            raise KeyedError(
+                f"plane {list(self.plane)} has four indices, which only hcp has; the crystal is {crystal.structure}. "
+                "Write three Miller indices",
+                *path,
+                "plane",
+            )
+
+
+class SecondCrystalModel(PlaneModel):
+    """Another crystal above the interface, on a common cell with the one below."""
+
+    crystal: CrystalModel = Field(examples=[{"element": "Cu", "structure": "fcc"}])
+    """elements and structure of the crystal above"""
+    alignment: Literal["parallel", "free"] = "parallel"
+    """parallel: both directions of growth along each other; free: turned about the normal where the lattices fit best"""
+    max_strain: float = Field(default=0.03, ge=0.0, le=0.15)
+    """largest strain between the two crystals in the common cell"""
+    max_area: Area = Field(default="5 nm^2", validate_default=True, examples=["5 nm^2"])
+    """largest area of the common cell"""
+    share: Literal["stiffness", "lower", "upper"] = "stiffness"
+    """who carries that strain: both by their stiffness, or one alone"""
+    bodies: tuple[str, ...] = Field(default=(), examples=[["upper"]])
+    """of an imported mesh: the bodies made of this crystal"""
+
+
+class InterfaceModel(PlaneModel):
+    """The plane that comes apart and the direction in which the crack grows."""
+
+    second: SecondCrystalModel | None = None
+    """another crystal above the interface; by default the same one on both sides"""
 
 
 def check_indices(indices: tuple[int, ...], what: str) -> None:

@@ -15,6 +15,7 @@ from continuum.solvers import Step
 from coupling.ledger import EnergyLedger
 from multiscale.config import AdhesionCase
 from multiscale.run import RunDirectory, describe_potential
+from multiscale.studies.bicrystal import second_data, second_quantities, second_rows
 from multiscale.studies.interface import InterfaceCharacter
 from multiscale.studies.specimen import MeshPlan
 from multiscale.units import (
@@ -151,6 +152,7 @@ def write_results(run: RunDirectory, case: AdhesionCase, result: AdhesionResult,
     """results.json: every quantity with symbol, unit and origin; the ledger; the stacks; warnings."""
     quantities = [
         *atomistic_quantities(case, result.interface),
+        *second_quantities(result.interface),
         *law_quantities(result.interface, result.plan),
         *_specimen_quantities(case, result, solid),
     ]
@@ -176,6 +178,8 @@ def write_results(run: RunDirectory, case: AdhesionCase, result: AdhesionResult,
         "warnings": result.warnings,
         "ledger": terms,
     }
+    if result.interface.second is not None:
+        data["bicrystal"] = second_data(result.interface.second)
     if (stacks := result.interface.stacks) is not None:
         data["stacks"] = {
             "rows": [
@@ -369,6 +373,7 @@ def prediction_rows(
         ("potential", f"{interface.potential.capabilities.name} ({interface.potential.capabilities.precision})"),
         ("lattice constant", f"{interface.crystal.a:.4f} Å"),
         ("C′ along the normal", f"{interface.material.uniaxial_modulus * gpa:.1f} GPa"),
+        *second_rows(interface),
         (f"work of separation, {interface.curve.mode}", f"{extraction.work * EV_PER_A2_IN_J_PER_M2:.3f} J/m²"),
         ("peak traction", f"{extraction.peak_traction * gpa:.2f} GPa"),
         ("cohesive zone length", format_length(plan.zone)),

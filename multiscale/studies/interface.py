@@ -45,6 +45,13 @@ from coupling.stacks import (
 )
 from multiscale.config import AdhesionCase
 from multiscale.progress import Progress
+from multiscale.studies.bicrystal import (
+    SecondCrystal,
+    images_of_second,
+    match_second,
+    separate_second,
+    surfaces_of_second,
+)
 from multiscale.studies.curve_file import read_separation
 
 CORRECTED = "corrected law"
@@ -90,6 +97,8 @@ class InterfaceCharacter:
         crystal: the relaxed crystal.
         orientation: lab axes x (crack growth), y (interface normal), z (crack front).
         material: linear elastic, in the lab axes.
+        second: the crystal above the interface where it is another one; crystal, orientation and material are then of the
+            one below.
         curve: the separation curve.
         uber: UBER fitted to it.
         extraction: the law with the elasticity of the bodies taken out: linear, or beside a zone of atoms the crystal's own.
@@ -104,6 +113,7 @@ class InterfaceCharacter:
     crystal: Crystal
     orientation: Orientation
     material: LinearElastic
+    second: SecondCrystal | None
     curve: SeparationCurve
     uber: UberFit
     extraction: CohesiveExtraction
@@ -145,13 +155,22 @@ def characterise_interface(case: AdhesionCase, *, comm: MPI.Comm, progress: Prog
             )
         material = LinearElastic(orientation.stiffness)
         linear = LinearUniaxial(material.uniaxial_modulus)
+        second = None
+        if case.interface.second is not None:
+            second = match_second(case, potential, crystal, orientation, comm=comm)
     with progress.phase("separation"):
-        own = body_elasticity(case, potential, crystal, linear, comm=comm)
-        curve, extraction = separate(case, potential, crystal, own, comm=comm)
+        if second is not None:
+            curve, extraction, second = separate_second(case, potential, second, comm=comm)
+        else:
+            own = body_elasticity(case, potential, crystal, linear, comm=comm)
+            curve, extraction = separate(case, potential, crystal, own, comm=comm)
     with progress.phase("surfaces"):
-        thickness, work_relaxed = surfaces(case, potential, crystal, comm=comm)
+        if second is not None:
+            thickness, work_relaxed = surfaces_of_second(case, potential, second, curve, comm=comm)
+        else:
+            thickness, work_relaxed = surfaces(case, potential, crystal, comm=comm)
     stacks = None
-    if case.verification.stacks and case.decohesion.file is None and curve.mode == "rigid":
+    if second is None and case.verification.stacks and case.decohesion.file is None and curve.mode == "rigid":
         with progress.phase("stack check", total=2 + len(case.verification.stacks)) as phase:
             stacks = check_stacks(
                 potential,
@@ -170,13 +189,14 @@ def characterise_interface(case: AdhesionCase, *, comm: MPI.Comm, progress: Prog
         crystal=crystal,
         orientation=orientation,
         material=material,
+        second=second,
         curve=curve,
         uber=fit_uber(curve),
         extraction=extraction,
         thickness=thickness,
         work_relaxed=work_relaxed,
         stacks=stacks,
-        images=separation_images(case, crystal, curve),
+        images=separation_images(case, crystal, curve) if second is None else images_of_second(case, second, curve),
         calls=comm.allreduce(potential.counter.calls),
     )
 

@@ -10,7 +10,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from continuum.beams import DoubleCantileverEstimate, cohesive_zone_length
-from continuum.laws import BilinearLaw, CohesiveLaw, ExponentialLaw, UberLaw
+from continuum.laws import BilinearLaw, CohesiveLaw, ExponentialLaw, TrapezoidalLaw, UberLaw
 from continuum.materials import LinearElastic
 from continuum.mesh import BodyMesh, block, double_cantilever_beam, read_mesh
 from continuum.solid import Solid
@@ -20,6 +20,9 @@ from multiscale.config import AdhesionCase, Block, DoubleCantileverBeam, Importe
 
 # How far beam theory's crack may run past its estimate before it leaves the finely meshed path.
 PATH_MARGIN = 1.35
+# Length of the trapezoidal law's plateau, in units of G_c/σ: the law of Tvergaard and Hutchinson (1992) has 0.35 of its final
+# opening there.
+PLATEAU = 0.5
 # Unknowns up to which every rank holds the whole specimen. Two ranks took 1.3 times as long as one over the main job's 89,000,
 # and a crack between two neighbouring places of equal standing went either way with the rounding that a partition brings.
 DISTRIBUTED_ABOVE = 250_000
@@ -61,6 +64,15 @@ def make_law(case: AdhesionCase, extraction: CohesiveExtraction) -> CohesiveLaw:
                 unloading=unloading,
                 penalty=table.penalty,
             )
+        case "trapezoidal":
+            return TrapezoidalLaw(
+                fracture_energy=extraction.work,
+                peak_traction=extraction.peak_traction,
+                initial_stiffness=min(extraction.stiffness_cap, 10 * extraction.modulus / extraction.length),
+                plateau=PLATEAU * extraction.work / extraction.peak_traction,
+                unloading=unloading,
+                penalty=table.penalty,
+            )
         case "exponential":
             return ExponentialLaw(
                 fracture_energy=extraction.work,
@@ -71,29 +83,40 @@ def make_law(case: AdhesionCase, extraction: CohesiveExtraction) -> CohesiveLaw:
 
 
 def estimate(
-    case: AdhesionCase, material: LinearElastic, extraction: CohesiveExtraction
+    case: AdhesionCase, material: LinearElastic, extraction: CohesiveExtraction, *, upper: LinearElastic | None = None
 ) -> DoubleCantileverEstimate | None:
-    """Beam theory's expectation, for the specimens that have one."""
+    """Beam theory's expectation, for the specimens that have one.
+
+    Arms of two materials: with equal and opposite loads P, Δ = (Pa³/3)(1/B₁ + 1/B₂) and G = (P²a²/2)(1/B₁ + 1/B₂), those of equal
+    arms with the harmonic mean of the bending stiffnesses B; its like is taken of the moduli in the correction of the roots.
+    """
     if not isinstance(case.specimen, DoubleCantileverBeam):
         return None
-    compliance = material.plane_strain_compliance
+    arms = [arm.plane_strain_compliance for arm in (material, upper or material)]
+    modulus, transverse, shear = 2.0 / np.sum([np.diag(compliance) for compliance in arms], axis=0)
     return DoubleCantileverEstimate(
-        modulus=material.plane_strain_modulus,
-        transverse_modulus=float(1 / compliance[1, 1]),
-        shear_modulus=float(1 / compliance[2, 2]),
+        modulus=float(modulus),
+        transverse_modulus=float(transverse),
+        shear_modulus=float(shear),
         fracture_energy=extraction.work,
         arm_height=case.specimen.arm_height,
         initial_crack=case.specimen.initial_crack,
     )
 
 
-def plan_mesh(case: AdhesionCase, material: LinearElastic, extraction: CohesiveExtraction) -> MeshPlan:
-    """Facets short enough for the cohesive zone, along the path that beam theory expects."""
+def plan_mesh(
+    case: AdhesionCase, material: LinearElastic, extraction: CohesiveExtraction, *, upper: LinearElastic | None = None
+) -> MeshPlan:
+    """Facets short enough for the cohesive zone, along the path that beam theory expects.
+
+    Between two materials the modulus is the harmonic mean (Hutchinson and Suo 1992).
+    """
+    modulus = 2.0 / (1.0 / material.crack_modulus + 1.0 / (upper or material).crack_modulus)
     zone = cohesive_zone_length(
-        modulus=material.crack_modulus, fracture_energy=extraction.work, peak_traction=extraction.peak_traction
+        modulus=modulus, fracture_energy=extraction.work, peak_traction=extraction.peak_traction
     )
     facet = zone / case.mesh.elements_in_zone
-    beam, specimen = estimate(case, material, extraction), case.specimen
+    beam, specimen = estimate(case, material, extraction, upper=upper), case.specimen
     if beam is None or not isinstance(specimen, DoubleCantileverBeam):
         return MeshPlan(zone=zone, facet=facet, path=None)
     advance = beam.crack_length(case.loading.opening.to) - specimen.initial_crack
@@ -124,8 +147,10 @@ def build_bodies(case: AdhesionCase, plan: MeshPlan, comm: MPI.Comm) -> tuple[Bo
                 Displacement(group="upper grip", component="y", factor=0.5),
                 Displacement(group="lower grip", component="y", factor=-0.5),
                 Displacement(group="right", component="x", factor=0.0),
-                Displacement(group="right", component="y", factor=0.0),
             ]
+            if case.interface.second is None:
+                # Arms of two materials are left to float, so that both grips carry the same load.
+                supports.append(Displacement(group="right", component="y", factor=0.0))
         case Block():
             solid = case.mesh.cell in ("tetrahedron", "hexahedron")
             size = [specimen.width, specimen.height] + ([specimen.thickness] if solid else [])
@@ -168,22 +193,40 @@ def largest_facet(solid: Solid) -> float:
     return float(max(sizes, default=0.0))
 
 
-def build_solid(case: AdhesionCase, material: LinearElastic, law: CohesiveLaw, plan: MeshPlan, comm: MPI.Comm) -> Solid:
-    """The case's specimen, ready to be loaded: the same crystal in every body, the law on every interface.
+def build_solid(
+    case: AdhesionCase,
+    material: LinearElastic,
+    law: CohesiveLaw,
+    plan: MeshPlan,
+    comm: MPI.Comm,
+    *,
+    upper: LinearElastic | None = None,
+) -> Solid:
+    """The case's specimen, ready to be loaded: its crystal in every body, or two of them, and the law on every interface.
 
     A small specimen is built whole on every rank (its communicator is then of size 1), a large one is distributed.
     """
-    solid = _solid_on(MPI.COMM_SELF, case, material, law, plan)
+    solid = _solid_on(MPI.COMM_SELF, case, material, law, plan, upper)
     if comm.size == 1 or solid.n_dofs <= DISTRIBUTED_ABOVE:
         return solid
-    return _solid_on(comm, case, material, law, plan)
+    return _solid_on(comm, case, material, law, plan, upper)
 
 
-def _solid_on(comm: MPI.Comm, case: AdhesionCase, material: LinearElastic, law: CohesiveLaw, plan: MeshPlan) -> Solid:
+def _solid_on(
+    comm: MPI.Comm,
+    case: AdhesionCase,
+    material: LinearElastic,
+    law: CohesiveLaw,
+    plan: MeshPlan,
+    upper: LinearElastic | None,
+) -> Solid:
     bodies, supports = build_bodies(case, plan, comm)
+    materials = dict.fromkeys(bodies.bodies, material)
+    if upper is not None and case.interface.second is not None:
+        materials.update(dict.fromkeys(case.interface.second.bodies or ("upper",), upper))
     return Solid(
         bodies,
-        materials=dict.fromkeys(bodies.bodies, material),
+        materials=materials,
         interfaces=dict.fromkeys(bodies.interfaces, law),
         degree=case.mesh.degree,
         thickness=case.specimen.thickness,
