@@ -6,6 +6,7 @@ from continuum.laws.bilinear import BilinearLaw
 from continuum.laws.coupled import CoupledTableLaw
 from continuum.laws.dugdale_maugis import DugdaleMaugisLaw
 from continuum.laws.exponential import ExponentialLaw
+from continuum.laws.frictionless import FrictionlessLaw
 from continuum.laws.gamma_surface import GammaSurfaceLaw
 from continuum.laws.lennard_jones import LennardJonesLaw
 from continuum.laws.mixed_bilinear import MixedBilinearLaw
@@ -27,6 +28,7 @@ __all__ = [
     "DugdaleMaugisLaw",
     "EffectiveLaw",
     "ExponentialLaw",
+    "FrictionlessLaw",
     "GammaSurfaceLaw",
     "LawResponse",
     "LennardJonesLaw",

@@ -45,6 +45,16 @@ class LawResponse:
     contact: Array
     damage: Array
 
+    def definite(self, *, secant: bool = False) -> Array:
+        """Stiffness (n, dim, dim) that is never negative: tangents where they are definite, else (or always) secants."""
+        index = np.arange(self.secant.shape[1])
+        stiffness = np.zeros_like(self.tangent)
+        stiffness[:, index, index] = self.secant
+        if secant:
+            return stiffness
+        good = np.linalg.eigvalsh(self.tangent)[:, 0] >= 0.0
+        return np.where(good[:, None, None], self.tangent, stiffness)
+
 
 class CohesiveLaw(ABC):
     """A traction–separation law.

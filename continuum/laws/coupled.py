@@ -72,10 +72,10 @@ class CoupledTableLaw(CohesiveLaw):
         self._measure()
         self._finish("reversible", self.penalty)
 
-    def _checked_compliance(self, closed: Array) -> dict[int, Array] | None:
-        """Return the inverses of S for two components and for three, or None where S = 0."""
+    def _checked_compliance(self, closed: Array) -> dict[int, Array]:
+        """Return the inverses of S for two components and for three; none where S = 0."""
         if not self.compliance.any():
-            return None
+            return {}
         if self.compliance.shape != (3, 3) or np.linalg.eigvalsh(self.compliance)[0] <= 0.0:
             raise LawError("compliance: expected a symmetric positive definite (3, 3) matrix in Å⁴/eV, or None")
         inverses = {dim: np.linalg.inv(self.compliance[:dim, :dim]) for dim in (2, 3)}
@@ -148,7 +148,7 @@ class CoupledTableLaw(CohesiveLaw):
         Raises:
             LawError: where no Δ is found.
         """
-        if self._stiffness is None:
+        if not self._stiffness:
             return opening
         own = self._stiffness[opening.shape[1]]
         current = opening + guess
