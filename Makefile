@@ -23,7 +23,7 @@ demo: $(STAMP)
 	@$(RUN) multiscale run examples/adhesion.yaml -o runs/demo --force
 
 test: $(STAMP)
-	@$(RUN) pytest -m 'not slow'
+	@$(RUN) pytest -m 'not slow' -n 2 --dist loadfile
 
 slow: $(STAMP)
 	@$(RUN) pytest -m slow

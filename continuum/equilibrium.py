@@ -50,10 +50,10 @@ class Equilibrium:
     def __init__(self, solid: Solid, options: SolverOptions) -> None:
         self.solid, self.options = solid, options
         self.iterations = 0
-        self.reference = ReferenceMatrix(solid, method=options.linear_solver, rtol=0.1 * options.rtol)
+        self.reference = ReferenceMatrix(solid, method=options.linear_solver, rtol=0.01 * options.rtol)
         interfaces = solid.interfaces
         # Condensing takes a factor for the flexibility, and jumps of which none follows from the others.
-        self._whole = interfaces.points > 0 and (self.reference.iterative or interfaces.dependent())
+        self._uncondensed = interfaces.points > 0 and (self.reference.iterative or interfaces.dependent())
         self._facets = len(interfaces.midpoints)
         # Neighbours that join the zone with a facet: the few next ones along a path, a ring around it on a surface.
         near = min(options.zone_padding, self._facets)
@@ -66,6 +66,7 @@ class Equilibrium:
         # Loads since the factor was renewed, and rounds (one solution each) that the last load took.
         self._age, self._rounds = 0, 0
         self._begun = False
+        self._variational = all(part.law.variational for part in interfaces.parts)
         self._plain: Newton | None = None
 
     def reach(self, load: float) -> None:
@@ -86,8 +87,8 @@ class Equilibrium:
         """Equilibrium at a load with the contact pressures as they are; collective."""
         solid, first = self.solid, not self._begun
         self._begun = True
-        if not all(part.law.variational for part in solid.interfaces.parts):
-            self._without_energy(load)
+        if not (solid.linear and self._variational):
+            self._reach_as_a_whole(load)
             return
         solid.set_load(load)
         # At rest every point ahead of a tip leaves its first tangent at once: Newton's method on all of them is cheapest.
@@ -96,15 +97,17 @@ class Equilibrium:
             if self._newton_from_rest():
                 return
             solid.owned()[:] = before
-        if self._whole:
+        if self._uncondensed:
             self._newton()
         else:
             self._reach_by_zone()
 
-    def _without_energy(self, load: float) -> None:
-        """Newton's method led by the unbalanced force, for laws whose traction has no potential."""
-        options = self.options
-        self._plain = self._plain or Newton(self.solid, rtol=options.rtol, max_iterations=options.max_iterations)
+    def _reach_as_a_whole(self, load: float) -> None:
+        """Newton's method on the whole solid: the bulk is not linear, or the laws' traction has no potential."""
+        solid, options = self.solid, self.options
+        if self._plain is None:
+            descend = self._variational and bool(solid.interfaces.points)
+            self._plain = Newton(solid, rtol=options.rtol, max_iterations=options.max_iterations, descend=descend)
         before = self._plain.iterations
         try:
             self._plain.at_load(load)
@@ -184,7 +187,7 @@ class Equilibrium:
         """Factorise at the present state: tangents where they stiffen, secants where they soften (always definite)."""
         interfaces, stiffness = self.solid.interfaces, np.zeros((0, self.solid.dim, self.solid.dim))
         if interfaces.points:
-            stiffness = definite(self.solid.respond())
+            stiffness = self.solid.respond().definite()
         self._stiffness = stiffness
         self.reference.factorise(stiffness)
         self._forget()
@@ -368,7 +371,7 @@ class Equilibrium:
             step = reference.solve(-force) if reference.negative_pivots == 0 else force
             if reference.negative_pivots == 0:
                 return step
-        reference.factorise(definite(answer, secant=True))
+        reference.factorise(answer.definite(secant=True))
         return reference.solve(-force)
 
     def _shorten(self, step: Array, force: Array) -> float:
@@ -392,14 +395,3 @@ class Equilibrium:
         while energy(length) > before + 1e-4 * length * slope and length > 1e-6:
             length *= 0.5
         return length
-
-
-def definite(answer: LawResponse, *, secant: bool = False) -> Array:
-    """Stiffness (points, dim, dim) that is never negative: tangents where they are definite, else (or always) secants."""
-    index = np.arange(answer.secant.shape[1])
-    stiffness = np.zeros_like(answer.tangent)
-    stiffness[:, index, index] = answer.secant
-    if secant:
-        return stiffness
-    good = np.linalg.eigvalsh(answer.tangent)[:, 0] >= 0.0
-    return np.where(good[:, None, None], answer.tangent, stiffness)

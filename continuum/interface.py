@@ -313,6 +313,18 @@ class InterfaceSet:
 
     def evaluate(self, jump: Array, history: Array, rows: Integers | None = None) -> LawResponse:
         """All laws at all points, or at the rising point numbers `rows` (jump and history then hold these only)."""
+        if not self.parts:
+            none = np.zeros(0)
+            return LawResponse(
+                traction=np.zeros((0, self.dim)),
+                tangent=np.zeros((0, self.dim, self.dim)),
+                secant=np.zeros((0, self.dim)),
+                history_new=np.zeros((0, 1)),
+                stored=none,
+                dissipated=none,
+                contact=none,
+                damage=none,
+            )
         answers = []
         for part, where in zip(self.parts, self.slices, strict=True):
             here = where if rows is None else slice(*np.searchsorted(rows, [where.start, where.stop]))

@@ -118,24 +118,29 @@ class OpeningConstraint:
         return self.direction
 
 
+# Relative unbalanced force below which changes of the energy are rounding.
+_ROUNDING = 1e-6
+
 Constraint = DissipationConstraint | OpeningConstraint
 
 
 class Newton:
-    """Newton's method with one factor an iteration and a line search on the unbalanced force.
+    """Newton's method with one factor an iteration and a line search.
 
     Args:
         solid: `continuum.solid.Solid` or anything with its methods.
         rtol: unbalanced force relative to the forces in play.
         max_iterations: before giving up.
+        descend: lower the energy rather than the unbalanced force, with the secant stiffness where the tangent is not positive
+            definite: ends in stable states. For laws with a potential.
 
     Attributes:
         iterations: so far.
         tangent: the factorised stiffness.
     """
 
-    def __init__(self, solid: Any, *, rtol: float, max_iterations: int) -> None:
-        self.solid, self.rtol, self.max_iterations = solid, rtol, max_iterations
+    def __init__(self, solid: Any, *, rtol: float, max_iterations: int, descend: bool = False) -> None:
+        self.solid, self.rtol, self.max_iterations, self.descend = solid, rtol, max_iterations, descend
         self.tangent: Tangent = solid.tangent_matrix()
         self.iterations = 0
         self._largest = 0.0
@@ -165,7 +170,14 @@ class Newton:
                 break
             self.iterations += 1
             self.tangent.update(_at_fixed_damage(answer) if secant else answer)
-            step, base, length = self.tangent.solve(-force), solid.owned().copy(), 1.0
+            if self.descend and self.tangent.negative_pivots:
+                self.tangent.update(_at_fixed_damage(answer))
+            step = self.tangent.solve(-force)
+            if self.descend and residual > _ROUNDING:
+                self._lower(step, force)
+                answer, force, norm, residual = self._balance(drag)
+                continue
+            base, length = solid.owned().copy(), 1.0
             while True:
                 solid.owned()[:] = base + length * step
                 answer, force, after, residual = self._balance(drag)
@@ -174,6 +186,16 @@ class Newton:
                 length *= 0.5
             norm = after
         raise NotFound(residual)
+
+    def _lower(self, step: Array, force: Array) -> None:
+        """Move along a step as far as it lowers the energy (Armijo, halving)."""
+        solid, base, length = self.solid, self.solid.owned().copy(), 1.0
+        slope, before = float(solid.comm.allreduce(float(force @ step))), solid.energies().total
+        while True:
+            solid.owned()[:] = base + length * step
+            if length < 1e-4 or solid.energies().total <= before + 1e-4 * length * min(slope, 0.0):
+                return
+            length *= 0.5
 
     def _move(self, load: float) -> None:
         """Move the whole displacement to another load by the tangent of this state.
@@ -244,8 +266,5 @@ class Newton:
 
 
 def _at_fixed_damage(answer: LawResponse) -> LawResponse:
-    """The answer with the secant stiffness, which is what a law has while its damage stands still, as tangent."""
-    tangent = np.zeros_like(answer.tangent)
-    index = np.arange(tangent.shape[1])
-    tangent[:, index, index] = answer.secant
-    return replace(answer, tangent=tangent)
+    """The answer with the stiffness that a law has while its damage stands still, the secant."""
+    return replace(answer, tangent=answer.definite(secant=True))

@@ -46,6 +46,9 @@ class Solid:
         MaterialError: where a tensor cannot be used in plane strain or axial symmetry.
     """
 
+    #: Whether stiffness and jump operator are constant, so that a factor and a condensed zone serve many states.
+    linear = True
+
     def __init__(
         self,
         bodies: BodyMesh,

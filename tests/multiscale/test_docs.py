@@ -110,7 +110,7 @@ def test_plots_of_nothing_are_none(tmp_path):
 def script(page: str) -> str:
     """The first indented block of a page."""
     text = (DOCS.parent / page).read_text(encoding="utf-8")
-    return textwrap.dedent(re.search(r"\n\n((?: {4}.*\n|\n)+)", text)[1])
+    return textwrap.dedent(re.search(r"\n\n((?: {4}(?:from|import) .*\n)(?: {4}.*\n|\n)+)", text)[1])
 
 
 def test_the_script_of_the_cracks_page_works(capsys):
@@ -155,3 +155,10 @@ def test_the_script_of_the_interfaces_page_works(capsys, tmp_path, monkeypatch):
     assert names["back"] < 0.0
     assert names["steps"][-1].energies.dissipated == pytest.approx(0.743, rel=1e-6)
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "page", ["bimaterial.md", "finite_rotations.md", "fragmentation.md", "laws.md", "live_points.md", "mixed_mode.md"]
+)
+def test_the_scripts_of_the_other_pages_run(page):
+    exec(script(page), {})
