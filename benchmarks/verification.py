@@ -21,8 +21,13 @@ PAGE = HERE.parent / "docs" / "verification.md"
 # What each benchmark holds its figures against, and where that comes from.
 SUBJECTS = {
     "interface": "Uniform opening of an interface, all cell types, 1 to 3 ranks. Target: the law itself, E(t − δ)/L = T(δ).",
+    "laws": "All traction–separation laws. Targets: G_c by mode, finite differences, turned axes, the second law, closed paths.",
     "dcb": "Double cantilever beam. Target: beam envelope and J = 2Pθ/b of Alfano (2006), Compos. Sci. Technol. 66, 723.",
+    "beams": "DCB (every law), ENF and MMB. Target: beam theory with root corrections (Reeder and Crews 1990; Williams 1989).",
+    "akantu_dcb": "The double cantilever beam, bilinear law, beside Akantu 5.0.7 at as many unknowns. Target: Alfano's envelope.",
+    "snapback": "A strip pulled off its base and a bar torn in two, snap-back traced. Target: closed forms, G_c × area.",
     "elasticity": "Elastic constants from stresses. Target: second differences of the energy; explicit rotation of the crystal.",
+    "bicrystal": "Al(111)/Cu(111). Targets: one crystal joined to itself, pymatgen's search, beam theory.",
     "stack": "A law from a stack of 10 planes predicts stacks of 14 and 20. Target: the same stacks computed by atoms.",
     "fe_overhead": "Assembly and solution of a linear problem. Target: bare DOLFINx doing the same.",
     "gates": "Gates of all coupling methods: audit, patch tests, energies, forces, torques, transfer, ranks, deliberate defects.",
@@ -32,11 +37,29 @@ SUBJECTS = {
     "handshake_cost": "The framework beside bare potential calls in the SevenNet-0 zone, examples/adhesion_zone_sevennet.yaml.",
     "kg": "Griffith's K_G = √(2γE*) of eleven cracks. Targets: ASE slab, energies' elasticity, matscipy; isotropic closed form.",
     "crack_peers": "A crack in SW silicon, coupled and in matscipy's cluster of as many atoms. Target: extrapolated clusters.",
+    "contact": "Sphere and cylinder on a half space, Dugdale's law. Targets: Maugis (1992), 2D JKR, Baney and Hui (1997).",
+    "live_points": "Interfaces that ask atomistic cells under load. Target: the tabulated law; 20 times fewer cells.",
+    "fragmentation": "Cracks between all elements. Targets: a bar breaks at σ_c for G_c × width; equal peaks on all meshes.",
+    "peel": "A strip peeled at 45°, 90° and 135°, finite rotations. Target: steady force of Kendall (1975) and Rivlin (1944).",
+    "mixed_mode": "γ-surfaces and coupled laws of (111) planes. Targets: published stacking faults; atoms; any path, one work.",
+    "renormalised": "A beam on ever coarser meshes, laws of one plane and of N. Target: the beam with its planes resolved.",
+    "elastic_3d": "Elastic block in space by multigrid, 206,763 unknowns. Target: bare DOLFINx, same PETSc options; two ranks.",
+    "inclusion": "Debonding of two inclusions. Target: a run of the FEniCSx tour's script (J. Bleyer), same problem and law.",
     "main_job": "The main job, examples/adhesion.yaml: phases, potential calls, memory, closure of the energy ledger.",
 }
 
 # What a benchmark is called with beside its name.
-OPTIONS = {"all_atom": ["--large", "--picture", str(HERE.parent / "docs" / "images" / "all_atom.png")]}
+OPTIONS = {
+    "all_atom": ["--large", "--picture", str(HERE.parent / "docs" / "images" / "all_atom.png")],
+    "live_points": ["--picture", str(HERE.parent / "docs" / "images" / "live_points.png")],
+    "laws": ["--picture", str(HERE.parent / "docs" / "images" / "laws.png")],
+    "contact": ["--picture", str(HERE.parent / "docs" / "images" / "contact.png")],
+    "snapback": ["--picture"],
+    "mixed_mode": ["--picture", str(HERE.parent / "docs" / "images" / "mixed_mode.png")],
+    "renormalised": ["--picture", str(HERE.parent / "docs" / "images" / "renormalised.png")],
+    "fragmentation": ["--picture", str(HERE.parent / "docs" / "images" / "fragmentation.png")],
+    "peel": ["--picture", str(HERE.parent / "docs" / "images" / "peel.png")],
+}
 
 
 def run(name: str) -> dict:

@@ -168,15 +168,15 @@ def test_mistakes_are_named():
         cylinder(gaps={"interface": lambda x: np.array([1.0])})
     with pytest.raises(SupportError, match="force on group"):
         cylinder(forces=[Force(group="lid", component="y", total=1.0)])
+    mesh = block(MPI.COMM_WORLD, size=[10.0, 20.0], divisions=[3, 2])
+    floating = {
+        "materials": dict.fromkeys(mesh.bodies, METAL),
+        "interfaces": {"interface": LAW},
+        "supports": [Displacement(group="right", component="x")],
+        "geometry": "axisymmetric",
+    }
     with pytest.raises(SupportError, match="free to move"):
-        mesh = block(MPI.COMM_WORLD, size=[10.0, 20.0], divisions=[3, 2])
-        Solid(
-            mesh,
-            materials=dict.fromkeys(mesh.bodies, METAL),
-            interfaces={"interface": LAW},
-            supports=[Displacement(group="right", component="x")],
-            geometry="axisymmetric",
-        )
+        Solid(mesh, **floating)
     tensor = METAL.stiffness.copy()
     tensor[0, 0] *= 1.2
     with pytest.raises(MaterialError, match="turned about y"):
