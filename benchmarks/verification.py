@@ -50,6 +50,7 @@ SUBJECTS = {
 
 # What a benchmark is called with beside its name.
 OPTIONS = {
+    "inclusion": ["--picture", str(HERE.parent / "docs" / "images" / "inclusion.png")],
     "all_atom": ["--large", "--picture", str(HERE.parent / "docs" / "images" / "all_atom.png")],
     "live_points": ["--picture", str(HERE.parent / "docs" / "images" / "live_points.png")],
     "laws": ["--picture", str(HERE.parent / "docs" / "images" / "laws.png")],
