@@ -31,3 +31,7 @@ class FactorError(ContinuumError):
 
 class FieldError(ContinuumError):
     """Places, stress intensities or energies at which the field of a crack does not exist."""
+
+
+class ContactError(ContinuumError):
+    """An adhesive contact whose radius, modulus, work or strength makes none."""

@@ -7,7 +7,7 @@ A driver script needs two names of a study:
     case = AdhesionCase(potential="sevennet-0", crystal={"element": "Al", "structure": "fcc"}, ...)
     result = run_adhesion(case, directory="runs/al")
 
-or `DefectCase` and `run_defect`, `FractureCase` and `run_fracture`.
+or `DefectCase` and `run_defect`, `FractureCase` and `run_fracture`, `ContactCase` and `run_contact`.
 
 They are imported when first used, so that the command line starts at once.
 """
@@ -18,9 +18,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from multiscale.config import AdhesionCase, DefectCase, FractureCase, load_case
+    from multiscale.config import AdhesionCase, ContactCase, DefectCase, FractureCase, load_case
     from multiscale.progress import Progress
     from multiscale.studies.adhesion import AdhesionResult, predict, run_adhesion
+    from multiscale.studies.contact import ContactResult, run_contact
     from multiscale.studies.defect import DefectResult, run_defect
     from multiscale.studies.fracture import run_fracture
     from multiscale.studies.fracture_state import FractureResult
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AdhesionCase",
     "AdhesionResult",
+    "ContactCase",
+    "ContactResult",
     "DefectCase",
     "DefectResult",
     "FractureCase",
@@ -36,12 +39,14 @@ __all__ = [
     "load_case",
     "predict",
     "run_adhesion",
+    "run_contact",
     "run_defect",
     "run_fracture",
 ]
 
 _HOMES = {
     "AdhesionCase": "multiscale.config",
+    "ContactCase": "multiscale.config",
     "DefectCase": "multiscale.config",
     "FractureCase": "multiscale.config",
     "load_case": "multiscale.config",
@@ -49,6 +54,8 @@ _HOMES = {
     "AdhesionResult": "multiscale.studies.adhesion",
     "DefectResult": "multiscale.studies.defect",
     "FractureResult": "multiscale.studies.fracture_state",
+    "ContactResult": "multiscale.studies.contact",
+    "run_contact": "multiscale.studies.contact",
     "run_defect": "multiscale.studies.defect",
     "run_fracture": "multiscale.studies.fracture",
     "predict": "multiscale.studies.adhesion",

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 DESCRIPTION = "Atoms driven by interatomic potentials and finite elements, every piece of energy counted once."
-EPILOG = 'Start with "multiscale init fracture" (adhesion, defect), then "multiscale run fracture.yaml"; parallel: "mpirun -n 4".'
+EPILOG = (
+    'Start with "multiscale init fracture" (adhesion, contact, defect), then "multiscale run fracture.yaml"; parallel: '
+    '"mpirun -n 4".'
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     validate.set_defaults(command=_validate)
 
     init = commands.add_parser("init", help="write a commented case file", description="Write a commented case file.")
-    init.add_argument("study", metavar="STUDY", help="adhesion, defect or fracture")
+    init.add_argument("study", metavar="STUDY", help="adhesion, contact, defect or fracture")
     init.add_argument("-o", "--output", metavar="FILE", help="file to write (default: STUDY.yaml; - for the terminal)")
     init.add_argument("--force", action="store_true", help="write over an existing file")
     init.set_defaults(command=_init)

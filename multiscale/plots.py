@@ -114,6 +114,10 @@ def make_plots(directory: str | Path) -> list[Path]:
         from multiscale.fracture_plots import make_fracture_plots
 
         return written + make_fracture_plots(directory)
+    if (directory / "contact.csv").is_file():
+        from multiscale.contact_plots import make_contact_plots
+
+        written += make_contact_plots(directory)
     if any((directory / name).is_file() for name in ("zone.npz", "interaction.csv")):
         from multiscale.defect_plots import make_defect_plots
 

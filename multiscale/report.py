@@ -79,6 +79,7 @@ def render(
     sections = [
         ("Quantities", _quantities(quantities)),
         ("Cuts of the plane", _table(cuts.get("rows", [])) + _note(cuts.get("note"))),
+        ("Contact", shown("contact_load.png", "contact_profiles.png", "contact_stress.png")),
         ("Crack", shown("crack_path.png", "crack.png", "crack_body.png")),
         ("Emission", _table(results.get("emission", []))),
         ("Barriers", shown("crack_energy.png")),

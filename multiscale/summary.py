@@ -10,6 +10,11 @@ from typing import Any
 MOST = 6
 """Lines of a summary."""
 NAMES = (
+    "pull-off force",
+    "pull-off force against Dugdale",
+    "pull-off force, JKR",
+    "Maugis parameter",
+    "energy lost in jumps",
     "Griffith toughness",
     "advance toughness",
     "healing toughness",

@@ -4,6 +4,8 @@ from continuum.mesh.bodies import CELLS, BodyMesh, InterfaceFacets, split_bodies
 from continuum.mesh.builtin import block, double_cantilever_beam
 from continuum.mesh.graded import graded_mesh
 from continuum.mesh.growth import Growth
+from continuum.mesh.half_space import half_space
+from continuum.mesh.inclusion import round_inclusion
 from continuum.mesh.io import read_mesh
 from continuum.mesh.octree import obtuse_basis
 from continuum.mesh.simplex import SimplexMesh, triangulate
@@ -18,10 +20,12 @@ __all__ = [
     "block",
     "double_cantilever_beam",
     "graded_mesh",
+    "half_space",
     "node_sides",
     "obtuse_basis",
     "open_slit",
     "read_mesh",
+    "round_inclusion",
     "split_bodies",
     "triangulate",
 ]

@@ -12,7 +12,8 @@ from multiscale.config.adhesion import (
     VerificationModel,
 )
 from multiscale.config.base import CaseError, CaseModel, CaseProblem
-from multiscale.config.common import StudyCase
+from multiscale.config.common import CheckedCase, StudyCase
+from multiscale.config.contact import ContactCase, ContactLawModel, IndenterModel
 from multiscale.config.crack import (
     CantileverBody,
     CentreCrackBody,
@@ -22,7 +23,7 @@ from multiscale.config.crack import (
     MixtureModel,
     StripBody,
 )
-from multiscale.config.crystal import CrystalModel
+from multiscale.config.crystal import CrystalModel, SecondCrystalModel
 from multiscale.config.defect import (
     CompareModel,
     DefectCase,
@@ -61,7 +62,10 @@ __all__ = [
     "CaseModel",
     "CaseProblem",
     "CentreCrackBody",
+    "CheckedCase",
     "CompareModel",
+    "ContactCase",
+    "ContactLawModel",
     "CrackBodyModel",
     "CrystalModel",
     "DecohesionModel",
@@ -79,6 +83,7 @@ __all__ = [
     "HandshakeSolverModel",
     "ImportedSpecimen",
     "InclusionModel",
+    "IndenterModel",
     "InterfaceModel",
     "LawModel",
     "LoadingModel",
@@ -86,6 +91,7 @@ __all__ = [
     "MeshModel",
     "MixtureModel",
     "OutputModel",
+    "SecondCrystalModel",
     "SolverModel",
     "Specimen",
     "StepsModel",

@@ -39,17 +39,11 @@ def check_potential(value: Any) -> Any:
     return value
 
 
-class StudyCase(CaseModel):
-    """Where every study begins: a potential and a crystal."""
+class CheckedCase(CaseModel):
+    """A case of any study."""
 
     study: str
     """kind of study"""
-    potential: Annotated[str | dict[str, Any], BeforeValidator(check_potential)] = Field(examples=["sevennet-0"])
-    """the interatomic potential: a name, or {name: lammps, ...}, {calculator: "module:Class"}, {path: file}"""
-    device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:[0-9]+)?)$")
-    """where the potential runs: cpu, cuda or cuda:N"""
-    crystal: CrystalModel = Field(examples=[{"element": "Al", "structure": "fcc"}])
-    """the perfect crystal"""
 
     def __init__(self, **data: Any) -> None:
         """Check everything; a driver gets the same messages as a case file does.
@@ -61,3 +55,18 @@ class StudyCase(CaseModel):
             super().__init__(**data)
         except ValidationError as error:
             raise CaseError(problems_of(error, data, type(self))) from None
+
+
+PotentialSpec = Annotated[str | dict[str, Any], BeforeValidator(check_potential)]
+Device = Annotated[str, Field(pattern=r"^(cpu|cuda(:[0-9]+)?)$")]
+
+
+class StudyCase(CheckedCase):
+    """Where most studies begin: a potential and a crystal."""
+
+    potential: PotentialSpec = Field(examples=["sevennet-0"])
+    """the interatomic potential: a name, or {name: lammps, ...}, {calculator: "module:Class"}, {path: file}"""
+    device: Device = "cpu"
+    """where the potential runs: cpu, cuda or cuda:N"""
+    crystal: CrystalModel = Field(examples=[{"element": "Al", "structure": "fcc"}])
+    """the perfect crystal"""

@@ -12,11 +12,17 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from multiscale.config.adhesion import AdhesionCase
 from multiscale.config.base import CaseError, CaseProblem, either, nearest
-from multiscale.config.common import StudyCase
+from multiscale.config.common import CheckedCase
+from multiscale.config.contact import ContactCase
 from multiscale.config.defect import DefectCase
 from multiscale.config.fracture import FractureCase
 
-STUDIES: dict[str, type[StudyCase]] = {"adhesion": AdhesionCase, "defect": DefectCase, "fracture": FractureCase}
+STUDIES: dict[str, type[CheckedCase]] = {
+    "adhesion": AdhesionCase,
+    "contact": ContactCase,
+    "defect": DefectCase,
+    "fracture": FractureCase,
+}
 """Case model of each study."""
 
 Keys = tuple[str | int, ...]
@@ -24,7 +30,7 @@ FILE_KEYS: tuple[Keys, ...] = (("potential", "path"), ("decohesion", "file"), ("
 """Keys that hold a file name, taken relative to the case file."""
 
 
-def load_case(path: str | Path) -> StudyCase:
+def load_case(path: str | Path) -> CheckedCase:
     """Read and check a case file.
 
     File names in it are taken relative to the case file.
@@ -54,7 +60,7 @@ def locate(path: str | Path, keys: Keys) -> tuple[Keys, int, int]:
     return (known, *positions[known])
 
 
-def study_of(path: str | Path) -> type[StudyCase]:
+def study_of(path: str | Path) -> type[CheckedCase]:
     """The case model of the study that a file names."""
     path = Path(path)
     return _study(*_parse(_read(path), path), path)
@@ -150,7 +156,7 @@ def _placed(problem: CaseProblem, positions: dict[Keys, tuple[int, int]], path: 
     return problem.at(file=str(path), line=line, column=column)
 
 
-def _study(data: dict, positions: dict[Keys, tuple[int, int]], path: Path) -> type[StudyCase]:
+def _study(data: dict, positions: dict[Keys, tuple[int, int]], path: Path) -> type[CheckedCase]:
     """The model of the study that the file names."""
     bad_keys = [key for key in data if not isinstance(key, str)]
     if bad_keys:

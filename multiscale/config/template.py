@@ -23,6 +23,12 @@ interface:
   plane: [1, 1, 1]              # Miller indices; four for hcp
   # growth: [1, 1, -2]          # direction in which the crack grows
   # cut: widest                 # which gap opens where the gaps differ: widest, narrowest, or 0, 1, ...
+  # second:                     # another crystal above, for a potential that knows both
+  #   crystal: {element: Cu, structure: fcc}
+  #   plane: [1, 1, 1]
+  #   alignment: free           # turned where it fits best; or parallel growth directions
+  #   max_strain: 0.03          # of the common cell
+  #   max_area: 5 nm^2
 
 decohesion:                     # the separation curve, by atoms
   mode: auto                    # rigid or relaxed; auto: rigid, beside a zone relaxed where that gives a smooth law
@@ -32,7 +38,7 @@ decohesion:                     # the separation curve, by atoms
   # file: my_dft_curve.csv      # instead of mode and opening: columns opening [angstrom], energy [J/m^2]
 
 law:                            # the cohesive law, with the bulk's elasticity taken out
-  type: tabulated               # or uber, bilinear, exponential
+  type: tabulated               # or uber, bilinear, trapezoidal, exponential
   unloading: damaging           # or reversible
   stiffness_cap: 50             # largest stiffness, in units of C'/d
 
@@ -189,5 +195,39 @@ solver:
 # output: {states_every: 10}    # atoms and fields every so many states
 """
 
-TEMPLATES = {"adhesion": ADHESION, "defect": DEFECT, "fracture": FRACTURE}
+CONTACT = """\
+# Contact: an indenter pressed onto an elastic half space that attracts it, and pulled off again.
+# Check it:  multiscale validate THIS_FILE        Run it:  multiscale run THIS_FILE
+# Quantities carry units: "100 nm", "70 GPa", "0.5 J/m^2".
+
+study: contact
+
+indenter:
+  shape: sphere                 # or cylinder (plane strain, loads per length)
+  radius: 100 nm
+  # elastic: true               # made of the half space's material; by default rigid
+
+material: {E: 70 GPa, nu: 0.3}  # the half space; or, in its place, a crystal by its potential:
+# potential: sevennet-0
+# device: cpu                   # or cuda
+# crystal: {element: Al, structure: fcc}
+# interface: {plane: [1, 1, 1]} # its surface
+# decohesion: {opening: {to: 6 angstrom, points: 24}}
+
+law:                            # how the surfaces attract each other; reversible
+  type: dugdale                 # or lennard-jones, exponential; atoms: the potential's own law
+  work: 0.5 J/m^2               # with a potential by default that of its law, as the strength
+  strength: 1 GPa
+
+path:
+  # contact: 10 nm              # contact radius at which the indenter turns round; by default 2 to 2.7 times JKR's
+  steps: 40                     # on the way in; as many or more on the way back
+
+mesh:
+  facets_in_zone: 8             # facets within the zone of attraction beside the contact
+  size: 20                      # of the half space, in units of the widest zone
+  # degree: 2
+"""
+
+TEMPLATES = {"adhesion": ADHESION, "contact": CONTACT, "defect": DEFECT, "fracture": FRACTURE}
 """Case file of each study."""
