@@ -60,6 +60,9 @@ class ReferenceMatrix:
         fixed[np.concatenate(solid.comm.allgather(self._mine + start))] = True
         if solid.interfaces.points:
             self.matrix = self._union(start, fixed)
+        elif self.iterative:
+            # Not a copy, which would be a quarter of all memory: the solver keeps prescribed dofs out itself.
+            self.matrix = solid.bulk
         else:
             self.matrix = solid.bulk.copy()
             prescribed: Any = (self._mine + start).astype(PETSc.IntType)
@@ -148,14 +151,17 @@ class ReferenceMatrix:
             LinearSolveError: an iterative solution that did not converge, unless negative curvature ended it.
         """
         self._right.array[:] = owned
-        self._ksp.solve(self._right, self._left)
-        if self.iterative:
+        if self._multigrid is not None:
+            self._multigrid.solve(self._right, self._left)
             self._judge()
+        else:
+            self._ksp.solve(self._right, self._left)
         return self._left.array.copy()
 
     def _judge(self) -> None:
         """Look at how the iterations ended."""
-        reason = int(self._ksp.getConvergedReason())
+        ended: Any = self._ksp.getConvergedReason()
+        reason = int(ended)
         self.linear_iterations = int(self._ksp.getIterationNumber())
         if reason in _INDEFINITE:
             self.negative_pivots = 1
@@ -200,7 +206,8 @@ class WholeTangent(ReferenceMatrix):
 
     def __init__(self, solid: Solid) -> None:
         laws = [part.law for part in solid.interfaces.parts]
-        super().__init__(solid, symmetric=all(law.symmetric for law in laws))
+        # Paths lead through indefinite tangents, which iterative solvers do not stand.
+        super().__init__(solid, symmetric=all(law.symmetric for law in laws), method="direct")
 
     def update(self, answer: LawResponse) -> None:
         """Factorise with the laws' tangent; collective."""

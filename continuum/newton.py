@@ -143,7 +143,8 @@ class Newton:
         self.solid, self.rtol, self.max_iterations, self.descend = solid, rtol, max_iterations, descend
         self.tangent: Tangent = solid.tangent_matrix()
         self.iterations = 0
-        self._largest = 0.0
+        # Squares of the forces in play: largest of all equilibria, and of the last state looked at.
+        self._largest, self._seen = 0.0, 0.0
 
     def at_load(self, load: float, *, drag: Drag | None = None, secant: bool = False, predicted: bool = False) -> None:
         """Equilibrium at a load, from the present displacement; collective.
@@ -165,6 +166,7 @@ class Newton:
         answer, force, norm, residual = self._balance(drag)
         for _ in range(self.max_iterations * (20 if secant else 1)):
             if residual <= self.rtol:
+                self._largest = max(self._largest, self._seen)
                 return
             if not np.isfinite(residual):
                 break
@@ -223,6 +225,7 @@ class Newton:
             jump = solid.jumps()
             missing = advance - constraint.value(answer, jump)
             if not first and residual <= self.rtol and abs(missing) <= 1e-6 * abs(advance):
+                self._largest = max(self._largest, self._seen)
                 return
             if not (np.isfinite(residual) and residual < 1e6):
                 break
@@ -260,8 +263,9 @@ class Newton:
         sums = np.array([force @ force, whole @ whole - force @ force, external @ external])
         total, reactions, applied = (float(s) for s in solid.comm.allreduce(sums))
         held = float((solid.interfaces.forces(answer.traction) ** 2).sum())
-        self._largest = max(self._largest, reactions, applied, held)
-        scale = max(reactions, applied, held, 1e-8 * self._largest)
+        self._seen = max(reactions, applied, held)
+        # Broken or unloaded there are no forces in play: the largest of an equilibrium so far then say what rounding is.
+        scale = max(self._seen, 1e-4 * self._largest)
         return answer, force, np.sqrt(total), float(np.sqrt(total / scale)) if scale > 0.0 else float(total > 0.0)
 
 

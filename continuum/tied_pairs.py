@@ -147,7 +147,8 @@ def _sparse(matrix: PETSc.Mat, pointers: Any, columns: Any, values: Any, own_col
     rows: Any = matrix.getSizes()[0]
     made = PETSc.Mat()
     csr: Any = (pointers.astype(PETSc.IntType), columns.astype(PETSc.IntType), values)
-    made.createAIJ((rows, (own_columns, None)), bsize=matrix.getBlockSize(), csr=csr, comm=matrix.comm)
+    size: Any = (rows, (own_columns, None))
+    made.createAIJ(size, bsize=matrix.getBlockSize(), csr=csr, comm=matrix.comm)
     return made
 
 

@@ -71,6 +71,7 @@ def split_bodies(
     bodies: Sequence[str],
     interfaces: Mapping[str, tuple[str, str]] | None = None,
     groups: Mapping[str, Predicate | Integers] | None = None,
+    parts: Mapping[str, Predicate | Integers] | None = None,
     cracked: Mapping[str, Predicate] | Predicate | None = None,
 ) -> BodyMesh:
     """Double the nodes of a conforming mesh where bodies meet, and distribute it.
@@ -86,7 +87,11 @@ def split_bodies(
         body_of_cell: (m,) index into `bodies`.
         bodies: names.
         interfaces: name -> (first, second) body; every pair of bodies that touches needs one. None: every such pair has one,
-            called "first-second" in the order of `bodies` ("interface" where there is only one).
+            called "first-second" in the order of `bodies` ("interface" where there is only one). Several interfaces may
+            join the same two bodies; all but one of them are then named in `parts`.
+        parts: name of an interface -> which facets between its bodies it takes: a predicate on their midpoints (n, dim), or
+            their corners (f, kf). The rest is left to the interface of those bodies that is not named here. Where
+            `interfaces` is None, the named ones are added to it.
         groups: name -> exterior facets: a predicate on their midpoints (n, dim), or their corners (f, kf).
         cracked: predicate on midpoints of facets that are broken from the start, one for all interfaces or by name.
 
@@ -96,13 +101,9 @@ def split_bodies(
     groups = groups or {}
     _check(points, cells, cell, body_of_cell, bodies, interfaces or {})
     facets, owner, other = _facets(cells, cell)
-    if interfaces is None:
-        interfaces = _touching(body_of_cell, bodies, owner, other)
-        if not interfaces and len(bodies) > 1:
-            raise MeshError(
-                f"bodies {list(bodies)} share no facets: expected bodies that touch along facets with common nodes; merge "
-                "coincident nodes (gmsh: BooleanFragments or Coherence), or move the bodies together"
-            )
+    pair_of = np.where(other >= 0, body_of_cell[owner] * len(bodies) + body_of_cell[other], 0)
+    between = _Between(points=points, facets=facets, bodies=bodies, pair_of=pair_of)
+    interfaces, shares = between.shares(interfaces, parts or {})
     rules = dict.fromkeys(interfaces, cracked) if callable(cracked) else dict(cracked or {})
     for name in rules:
         if name not in interfaces:
@@ -116,31 +117,14 @@ def split_bodies(
         return np.sort(np.searchsorted(keys, body_of_cell[cell_index, None] * len(points) + parents), axis=1)
 
     sides = {}
-    between = other >= 0
-    between[between] = body_of_cell[owner[between]] != body_of_cell[other[between]]
-    tied = np.zeros(len(facets), dtype=bool)
-    for name, pair in interfaces.items():
-        first, second = (list(bodies).index(b) for b in pair)
-        here = [
-            np.flatnonzero(between & (body_of_cell[owner] == a) & (body_of_cell[other] == b))
-            for a, b in ((first, second), (second, first))
-        ]
-        found = np.concatenate(here)
-        if not len(found):
-            raise MeshError(
-                f"interface {name!r}: bodies {pair[0]!r} and {pair[1]!r} share no facet; do their nodes match?"
-            )
-        tied[found] = True
-        cell_1 = np.concatenate([owner[here[0]], other[here[1]]])
-        cell_2 = np.concatenate([other[here[0]], owner[here[1]]])
+    for name, found in shares.items():
+        reverse = body_of_cell[owner[found]] != list(bodies).index(interfaces[name][0])
+        cell_1 = np.where(reverse, other[found], owner[found])
+        cell_2 = np.where(reverse, owner[found], other[found])
         broken = np.zeros(len(found), dtype=bool)
         if name in rules:
             broken = np.asarray(rules[name](points[facets[found]].mean(axis=1)), dtype=bool)
         sides[name] = (corners(cell_1, facets[found]), corners(cell_2, facets[found]), broken)
-    if (between & ~tied).any():
-        f = np.flatnonzero(between & ~tied)[0]
-        one, two = (bodies[int(body_of_cell[i])] for i in (owner[f], other[f]))
-        raise MeshError(f"bodies {one!r} and {two!r} touch but no interface names them: add one or make them one body")
     outer = np.flatnonzero(other < 0)
     chosen = {}
     for name, rule in groups.items():
@@ -149,14 +133,79 @@ def split_bodies(
     return _distribute(comm, places, split, cell, body_of_cell, bodies, interfaces, sides, chosen)
 
 
-def _touching(
-    body_of_cell: Integers, bodies: Sequence[str], owner: Integers, other: Integers
-) -> dict[str, tuple[str, str]]:
-    """An interface for every pair of bodies that shares a facet."""
-    shared = other >= 0
-    pairs = np.sort(np.column_stack([body_of_cell[owner[shared]], body_of_cell[other[shared]]]), axis=1)
-    found = [(bodies[a], bodies[b]) for a, b in np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)]
-    return {"interface": found[0]} if len(found) == 1 else {f"{a}-{b}": (a, b) for a, b in found}
+@dataclass(frozen=True, kw_only=True)
+class _Between:
+    """Facets between bodies and the interfaces that they belong to.
+
+    Attributes:
+        points: (n, dim) Å.
+        facets: (f, kf) all facets' corners, sorted along each row.
+        bodies: names.
+        pair_of: (f,) first body · number of bodies + second body; equal ones where the facet is not between two.
+    """
+
+    points: Array
+    facets: Integers
+    bodies: Sequence[str]
+    pair_of: Integers
+
+    def shares(
+        self, interfaces: Mapping[str, tuple[str, str]] | None, parts: Mapping[str, Predicate | Integers]
+    ) -> tuple[dict[str, tuple[str, str]], dict[str, Integers]]:
+        """The bodies of each interface, in order, and the numbers of its facets."""
+        ends = np.sort(np.column_stack(np.divmod(self.pair_of, len(self.bodies))), axis=1)
+        inner = np.flatnonzero(ends[:, 0] != ends[:, 1])
+        taken = {name: inner[_hits(rule, self.points, self.facets[inner])] for name, rule in parts.items()}
+        left = np.zeros(len(self.facets), dtype=bool)
+        left[inner] = True
+        for name, facets in taken.items():
+            if not len(facets) or not left[facets].all():
+                raise MeshError(f"interface {name!r}: expected facets between two bodies that no other part holds")
+            left[facets] = False
+        if interfaces is None:
+            pairs = {name: self._named(ends[facets[0]]) for name, facets in taken.items()}
+            interfaces = pairs | self._rest(ends, left, len(inner), parts)
+        found: dict[str, Integers] = {}
+        for name, pair in interfaces.items():
+            wanted = sorted(list(self.bodies).index(b) for b in pair)
+            mine = taken[name] if name in parts else np.flatnonzero(left & (ends == wanted).all(axis=1))
+            if not len(mine) or (ends[mine] != wanted).any():
+                raise MeshError(
+                    f"interface {name!r}: bodies {pair[0]!r} and {pair[1]!r} share no facet that is left to it; do their "
+                    "nodes match, and does the part of this name lie between them?"
+                )
+            left[mine] = False
+            found[name] = mine
+        if left.any() or set(taken) - set(found):
+            lost = np.flatnonzero(left)
+            one, two = self._named(ends[lost[0]] if len(lost) else ends[taken[min(set(taken) - set(found))][0]])
+            raise MeshError(
+                f"bodies {one!r} and {two!r} touch but no interface names them: add one or make them one body"
+            )
+        return dict(interfaces), found
+
+    def _named(self, pair: Integers) -> tuple[str, str]:
+        return self.bodies[int(pair[0])], self.bodies[int(pair[1])]
+
+    def _rest(
+        self, ends: Integers, left: NDArray[np.bool_], count: int, parts: Mapping[str, object]
+    ) -> dict[str, tuple[str, str]]:
+        """An interface for every two bodies that share facets which no part holds."""
+        if not count and len(self.bodies) > 1:
+            raise MeshError(
+                f"bodies {list(self.bodies)} share no facets: expected bodies that touch along facets with common nodes; "
+                "merge coincident nodes (gmsh: BooleanFragments or Coherence), or move the bodies together"
+            )
+        found = [self._named(pair) for pair in np.unique(ends[left], axis=0)]
+        alone = len(found) == 1 and "interface" not in parts
+        return {"interface": found[0]} if alone else {f"{a}-{b}": (a, b) for a, b in found}
+
+
+def _hits(rule: Predicate | Integers, points: Array, facets: Integers) -> NDArray[np.bool_]:
+    """Which of the facets (f, kf) a predicate on midpoints, or a table of corners, names."""
+    if callable(rule):
+        return np.asarray(rule(points[facets].mean(axis=1)), dtype=bool)
+    return match_rows(facets, np.unique(np.sort(np.asarray(rule), axis=1), axis=0)) >= 0
 
 
 def _check(
@@ -190,29 +239,41 @@ def _facets(cells: Integers, cell: str) -> tuple[Integers, Integers, Integers]:
     local = basix.topology(kind)[CELLS[cell] - 1]
     every = np.sort(np.concatenate([cells[:, corners] for corners in local]), axis=1)
     of_cell = np.tile(np.arange(len(cells)), len(local))
-    facets, index, counts = np.unique(every, axis=0, return_inverse=True, return_counts=True)
+    order = np.lexsort(every.T[::-1])
+    starts = np.flatnonzero(np.concatenate([[True], (every[order[1:]] != every[order[:-1]]).any(axis=1)]))
+    counts = np.diff(np.append(starts, len(every)))
     if counts.max() > 2:
         raise MeshError("a facet with more than two cells: expected a conforming mesh without overlapping cells")
-    order = np.argsort(index.ravel(), kind="stable")
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     owner = of_cell[order[starts]]
-    other = np.full(len(facets), -1)
+    other = np.full(len(starts), -1)
     other[counts == 2] = of_cell[order[starts[counts == 2] + 1]]
+    facets = every[order[starts]]
     return facets, owner, other
 
 
 def _pick(name: str, rule: Predicate | Integers, points: Array, outer: Integers) -> Integers:
     """Indices into the exterior facets `outer` that belong to a group."""
-    if callable(rule):
-        picked = np.flatnonzero(rule(points[outer].mean(axis=1)))
-    else:
-        wanted = {tuple(row) for row in np.sort(np.asarray(rule), axis=1).tolist()}
-        picked = np.array([i for i, row in enumerate(outer.tolist()) if tuple(row) in wanted], dtype=np.int64)
+    picked = np.flatnonzero(_hits(rule, points, outer))
     if not len(picked):
         raise MeshError(
             f"group {name!r}: no facet on the outer boundary belongs to it; check its place or physical group"
         )
     return picked
+
+
+def match_rows(rows: Integers, table: Integers) -> Integers:
+    """For each of rows (n, k) the index of the same row of table (m, k), or −1; rows of the table differ."""
+    if not len(rows) or not len(table):
+        return np.full(len(rows), -1)
+    both = np.concatenate([table, rows])
+    order = np.lexsort(both.T[::-1])
+    new = np.ones(len(both), dtype=bool)
+    new[1:] = (both[order[1:]] != both[order[:-1]]).any(axis=1)
+    # The sort is stable: the table's row, if there is one, comes first among equals.
+    first = order[np.maximum.accumulate(np.where(new, np.arange(len(both)), 0))]
+    found = np.empty(len(both), dtype=np.int64)
+    found[order] = np.where(first < len(table), first, -1)
+    return found[len(table) :]
 
 
 def _distribute(
@@ -240,12 +301,12 @@ def _distribute(
     outer = dmesh.exterior_facet_indices(mesh.topology)
     nodes = dmesh.entities_to_geometry(mesh, fdim, outer)
     inputs = np.sort(mesh.geometry.input_global_indices[nodes], axis=1)
-    local = {tuple(row): int(f) for row, f in zip(inputs.tolist(), outer, strict=True)}
 
-    def find(table: Integers) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        hits = [(local[t], i) for i, row in enumerate(table.tolist()) if (t := tuple(row)) in local]
-        pairs = np.array(hits, dtype=np.int64).reshape(-1, 2)
-        return pairs[:, 0].astype(np.int32), pairs[:, 1]
+    def find(table: Integers) -> tuple[NDArray[np.int32], Integers]:
+        """Local facets of the rows of a table that are this rank's, and which rows."""
+        at = match_rows(table, inputs)
+        rows = np.flatnonzero(at >= 0)
+        return outer[at[rows]].astype(np.int32), rows
 
     faces = {}
     for name, (first, second, broken) in sides.items():
@@ -262,7 +323,16 @@ def _distribute(
     )
 
 
-def outer_facets(cells: Integers, cell: str) -> Integers:
-    """Corners (f, kf), sorted along each row, of the facets that only one cell has."""
-    facets, _, other = _facets(cells, cell)
-    return facets[other < 0]
+def boundary_facets(
+    cells: Integers, cell: str, body_of_cell: Integers, *, ordered: bool = False
+) -> tuple[Integers, Integers]:
+    """Corners (f, kf) of facets that only one cell has, and of those between two bodies.
+
+    Sorted along each row, or (`ordered`) as the element numbers them, which matters for quadrilaterals.
+    """
+    facets, owner, other = _facets(cells, cell)
+    if ordered:
+        every = np.concatenate([cells[:, corners] for corners in basix.topology(basix.CellType[cell])[CELLS[cell] - 1]])
+        facets[match_rows(np.sort(every, axis=1), facets)] = every
+    inner = (other >= 0) & (body_of_cell[owner] != body_of_cell[other])
+    return facets[other < 0], facets[inner]

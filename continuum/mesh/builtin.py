@@ -56,15 +56,20 @@ def block(
     rows = [np.linspace(a, b, divisions[1] + 1)[:-1] for a, b in pairwise(edges)]
     lines = [np.linspace(0.0, s, n + 1) for s, n in zip(size, divisions, strict=True)]
     lines[1] = np.append(np.concatenate(rows), height)
-    points, cells = _grid(lines, cell)
+    points, cells = grid(lines, cell)
     body = np.searchsorted(levels, points[cells].mean(axis=1)[:, 1])
     several = len(levels) > 1
     bodies = ["block"] if not levels else ["lower", "upper"]
     bodies = [f"layer {i + 1}" for i in range(len(levels) + 1)] if several else bodies
     names = [f"interface {i + 1}" for i in range(len(levels))] if several else ["interface"][: len(levels)]
-    groups = {"left": _on(0, 0.0), "right": _on(0, size[0]), "bottom": _on(1, 0.0), "top": _on(1, height)}
+    groups = {
+        "left": on_plane(0, 0.0),
+        "right": on_plane(0, size[0]),
+        "bottom": on_plane(1, 0.0),
+        "top": on_plane(1, height),
+    }
     if dim == 3:
-        groups |= {"back": _on(2, 0.0), "front": _on(2, size[2])}
+        groups |= {"back": on_plane(2, 0.0), "front": on_plane(2, size[2])}
     return split_bodies(
         comm,
         points=points,
@@ -133,7 +138,7 @@ def double_cantilever_beam(
     line = graded_line(length, initial_crack, (fine_from, fine_to), fine_size, growth, max(coarse, fine_size))
     heights = graded_rows(arm_height, fine_size, growth, max(coarse, fine_size))
     if cell == "quadrilateral":
-        points, cells = _grid([line, np.concatenate([-heights[:0:-1], heights])], cell)
+        points, cells = grid([line, np.concatenate([-heights[:0:-1], heights])], cell)
     else:
         points, cells = _arms(line, heights)
     grips: dict[str, Predicate] = {
@@ -150,10 +155,10 @@ def double_cantilever_beam(
         interfaces={"interface": ("lower", "upper")},
         groups={
             **grips,
-            "left": _on(0, 0.0),
-            "right": _on(0, length),
-            "bottom": _on(1, -arm_height),
-            "top": _on(1, arm_height),
+            "left": on_plane(0, 0.0),
+            "right": on_plane(0, length),
+            "bottom": on_plane(1, -arm_height),
+            "top": on_plane(1, arm_height),
         },
         cracked={"interface": _below(initial_crack)},
     )
@@ -175,8 +180,8 @@ def _arms(line: Array, heights: Array) -> tuple[Array, NDArray[np.int64]]:
     return np.concatenate([upper, lower]), np.concatenate([cells, mirrored])
 
 
-def _grid(lines: Sequence[Array], cell: str) -> tuple[Array, NDArray[np.int64]]:
-    """Points and cells of a tensor grid, cut into triangles or tetrahedra where asked."""
+def grid(lines: Sequence[Array], cell: str) -> tuple[Array, NDArray[np.int64]]:
+    """Points (n, dim) and cells of a tensor grid of rising coordinates, cut into triangles or tetrahedra where asked."""
     dim = len(lines)
     shape = [len(line) for line in lines]
     points = np.stack([g.ravel(order="F") for g in np.meshgrid(*lines, indexing="ij")], axis=1)
@@ -196,7 +201,7 @@ def _grid(lines: Sequence[Array], cell: str) -> tuple[Array, NDArray[np.int64]]:
     return points, cubes.astype(np.int64)
 
 
-def _on(axis: int, value: float) -> Predicate:
+def on_plane(axis: int, value: float) -> Predicate:
     """Predicate: facets whose midpoint has that coordinate."""
     return lambda m: np.abs(m[:, axis] - value) < 1e-9 * max(1.0, float(np.ptp(m[:, axis])))
 

@@ -9,11 +9,12 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from continuum.errors import MeshError
-from continuum.mesh.bodies import BodyMesh, Predicate, outer_facets, split_bodies
+from continuum.mesh.bodies import CELLS, BodyMesh, Predicate, boundary_facets, match_rows, split_bodies
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 _NAMES = {"triangle": "triangle", "quad": "quadrilateral", "tetra": "tetrahedron", "hexahedron": "hexahedron"}
+_QUADRATIC = ("triangle6", "quad8", "quad9", "tetra10", "hexahedron20", "hexahedron27")
 _FACETS = {"triangle": ("line",), "quad": ("line",), "tetra": ("triangle",), "hexahedron": ("quad",)}
 # meshio goes round quadrilaterals, DOLFINx numbers them as a tensor product.
 _ORDER = {"quad": [0, 1, 3, 2], "hexahedron": [0, 1, 3, 2, 4, 5, 7, 6]}
@@ -31,7 +32,8 @@ def read_mesh(
 ) -> BodyMesh:
     """Read a conforming mesh of first-order cells and double its nodes where bodies meet (collective).
 
-    Named physical groups of facets on the outer boundary become groups of the mesh.
+    Named physical groups of facets on the outer boundary become groups of the mesh. Those of facets between bodies become
+    interfaces (or parts of one, with a law of their own): all of them where `interfaces` is None, else the ones that it names.
 
     Args:
         path: file; rank 0 reads it.
@@ -55,7 +57,7 @@ def read_mesh(
     if isinstance(found, str):
         raise MeshError(found)
     assert found is not None
-    points, cells, kind, body_of_cell, names, groups = found
+    points, cells, kind, body_of_cell, names, groups, inner = found
     return split_bodies(
         comm,
         points=points,
@@ -65,6 +67,7 @@ def read_mesh(
         bodies=names,
         interfaces=interfaces,
         groups=groups,
+        parts={name: facets for name, facets in inner.items() if interfaces is None or name in interfaces},
         cracked=cracked,
     )
 
@@ -84,6 +87,11 @@ def _read(path: Path, bodies: Mapping | Sequence[str], length_unit: float, tags:
             f"mesh file {path}: no cell data {tags!r}, only {sorted(mesh.cell_data)}; define physical groups"
         )
     kinds = [k for k in _NAMES if k in mesh.cells_dict]
+    if curved := [k for k in mesh.cells_dict if k.startswith(_QUADRATIC)]:
+        raise MeshError(
+            f"mesh file {path}: second-order cells {', '.join(curved)}; expected first-order ones, since bodies have straight "
+            "facets (degree 2 of the displacement is an option of Solid): mesh with `gmsh -order 1` or Mesh.ElementOrder = 1"
+        )
     volumes = [k for k in kinds if k in ("tetra", "hexahedron")] or [k for k in kinds if k in ("triangle", "quad")]
     if len(volumes) != 1:
         held = sorted(mesh.cells_dict)
@@ -112,23 +120,28 @@ def _read(path: Path, bodies: Mapping | Sequence[str], length_unit: float, tags:
         _NAMES[kind],
         body_of_cell[keep],
         list(table),
-        _groups(mesh, kind, cells, tags),
+        *_groups(mesh, kind, cells, body_of_cell[keep], tags),
     )
 
 
-def _groups(mesh: meshio.Mesh, kind: str, cells: Integers, tags: str) -> dict[str, Integers]:
-    """Named groups of facets that lie on the outer boundary of the cells that are used."""
-    outer = {tuple(row) for row in outer_facets(cells, _NAMES[kind]).tolist()}
-    groups = {}
+def _groups(
+    mesh: meshio.Mesh, kind: str, cells: Integers, body_of_cell: Integers, tags: str
+) -> tuple[dict[str, Integers], dict[str, Integers]]:
+    """Named groups of facets on the outer boundary of the cells that are used, and of those between bodies."""
+    outer, inner = boundary_facets(cells, _NAMES[kind], body_of_cell)
+    groups: dict[str, Integers] = {}
+    between: dict[str, Integers] = {}
     for facet in _FACETS[kind]:
         if facet not in mesh.cells_dict:
             continue
         facets, numbers = np.sort(mesh.cells_dict[facet], axis=1), mesh.get_cell_data(tags, facet)
-        for name, (number, _) in mesh.field_data.items():
-            mine = [row for row in facets[numbers == number].tolist() if tuple(row) in outer]
-            if mine:
-                groups[name] = np.array(mine, dtype=np.int64)
-    return groups
+        for name, (number, dimension) in mesh.field_data.items():
+            named = facets[numbers == number] if dimension == CELLS[_NAMES[kind]] - 1 else facets[:0]
+            for table, found in ((outer, groups), (inner, between)):
+                mine = named[match_rows(named, table) >= 0]
+                if len(mine):
+                    found[name] = mine.astype(np.int64)
+    return groups, between
 
 
 def _number(path: Path, mesh: meshio.Mesh, body: str, group: str | int) -> int:
