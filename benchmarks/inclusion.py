@@ -5,10 +5,11 @@ mechanics with FEniCSx, bleyerj.github.io/comet-fenicsx): a plate of 1 × 0.5 mm
 0.25 mm around (0.4, 0) and (0.6, 0.5) mm, E = 3.09 and 10 GPa, ν = 0.25 and 0.4, held at the left, its right end moved by
 0.04 mm in 40 steps. The law has T = G_c/δ₀² (1 − d) ⟦u⟧ in both modes and in compression too, d = 1 − exp(−δ/δ₀) with
 δ² = u_n² + 4 u_t², σ_max = 50 MPa, G_c = 0.5 N/mm: for opening alone it is `ExponentialLaw`. It has no potential, and what
-it spends is only known for small steps: not in the fall. The page shows its force–displacement curve without numbers.
-Those in inclusion_reference.json come from a run of the tour's script with three changes: calls that FEniCSx 0.11 has renamed, its
-blocked solver replaced by a plain assembly and an LU factor of the same system, and its end supports found by place; it stops its fixed-point iterations when d changes by less than 10⁻⁴ of the interface's length. The picture's left
-half shows `ExponentialLaw` with the same two numbers: with a potential, the same energy in both modes, and contact.
+it spends is only known for small steps: not in the fall. The page shows its force–displacement curve without numbers. Those
+in inclusion_reference.json come from a run of the tour's script with three changes: calls that FEniCSx 0.11 has renamed,
+its blocked solver replaced by a plain assembly and an LU factor of the same system, and its end supports found by place; it
+stops its fixed-point iterations when d changes by less than 10⁻⁴ of the interface's length. The picture's left half shows
+`ExponentialLaw` with the same two numbers: with a potential, the same energy in both modes, and contact.
 
     python benchmarks/inclusion.py [--picture docs/images/inclusion.png]
 """
