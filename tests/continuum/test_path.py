@@ -1,5 +1,7 @@
 """Paths through limit points and snap-back, contact, loads, and going on from a file."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from mpi import run_mpi
@@ -54,6 +56,18 @@ def test_a_softening_bar_follows_the_exact_branch(length):
     assert max(abs(s.closure) for s in steps) < 1e-10 * WORK * WIDTH
     assert steps[-1].control == "load"
     assert steps[-1].load == PEAK * length / MODULUS + 3.0
+
+
+def test_a_strip_pulled_off_its_base_goes_back_as_its_last_millimetres_come_off(monkeypatch):
+    # Points break one after the other; at the end broken ones move back with the strip while the last still hold.
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+    from snapback import END, LENGTH, TOUGHNESS, distance, strip, strip_exact
+
+    curve, _ = strip()
+    assert curve.displacement[-1] == END
+    assert curve.snap_back > 0.2
+    assert distance(curve, *strip_exact()) < 1e-3
+    assert curve.steps[-1].energies.dissipated == pytest.approx(TOUGHNESS * LENGTH, rel=1e-9)
 
 
 def test_dead_loads_go_through_their_limit_point():
