@@ -154,6 +154,7 @@ class _Walk:
         self.load_step, self.longest = step, step
         # Next advances along the path: energy (eV), and norm of the openings' increment where it differs from the last one's.
         self.energy_step, self.opening_share = 0.1 * self.largest, 1.0
+        self._resorted = False
         self.steps: list[PathStep] = []
         self.state = PathState.of(solid)
         self.last: tuple[Array, Array, float] | None = (
@@ -176,6 +177,7 @@ class _Walk:
                 by_load = self._after_failure(by_load, cuts, failure)
                 continue
             step = self._commit(control, saved, iterations, time.perf_counter() - begun, cuts)
+            self._resorted = False
             ease, cuts = (self.options.wanted_iterations / step.iterations) ** 0.5 if step.iterations else 2.0, 0
             if by_load:
                 self.load_step = min(self.longest, self.load_step * (2.0 if ease >= 1.0 else 1.0))
@@ -257,7 +259,8 @@ class _Walk:
         if self._weights.any():
             spent = DissipationConstraint(weights=self._weights, start=answer.dissipated)
             pulled = np.abs(self._weights[:, None] * answer.traction * jump).sum()
-            if np.abs(spent.gradient(answer, jump) * jump).sum() > 1e-6 * pulled:
+            # Nothing breaks here, or nothing is left to break.
+            if np.abs(spent.gradient(answer, jump) * jump).sum() > max(1e-6 * pulled, 1e-9 * self.available):
                 found.append(("dissipation", spent, self.energy_step))
         if self.last is not None:
             # Broken points move with the bodies, back as well as forth: they say nothing about the path.
@@ -293,9 +296,14 @@ class _Walk:
             return True
         self.energy_step *= 0.25
         self.opening_share *= 0.25
-        if self.energy_step < options.finest * self.largest:
+        if self.energy_step >= options.finest * self.largest:
+            return False
+        if self._resorted:
             raise ConvergenceError(self.solid, self.steps, self.to, failure.residual, cuts) from failure
-        return False
+        # What is left to break may be too little to measure a path by: the load gets one more chance.
+        self._resorted, self.energy_step = True, 0.1 * self.largest
+        self.load_step = self.longest / 2**options.load_cuts
+        return True
 
     def _load_again(self, step: PathStep) -> bool:
         """Whether a load step of useful length would now spend little."""

@@ -54,12 +54,14 @@ class DecohesionModel(CaseModel):
 class LawModel(CaseModel):
     """The cohesive law made from the separation curve."""
 
-    type: Literal["tabulated", "uber", "bilinear", "exponential", "trapezoidal"] = "tabulated"
-    """the curve itself, or an analytic law with its work of separation and peak"""
+    type: Literal["tabulated", "uber", "bilinear", "exponential", "trapezoidal", "live"] = "tabulated"
+    """the curve itself, an analytic law with its work of separation and peak, or live: cells of atoms asked under load"""
     unloading: Literal["damaging", "reversible"] = "damaging"
     """what happens when an opening shrinks again"""
     stiffness_cap: float = Field(default=50.0, ge=1.0, allow_inf_nan=False)
     """largest stiffness of the law in units of C'/d, the stiffness of one interplanar gap"""
+    tolerance: float = Field(default=0.02, gt=0.0, le=0.5, allow_inf_nan=False)
+    """of a live law: estimated error of the traction, as a share of its peak, that asks for another cell"""
 
 
 class MeshModel(CaseModel):
@@ -153,6 +155,8 @@ class AdhesionCase(StudyCase):
         self.interface.check_indices_of(self.crystal, "interface")
         if self.interface.second is not None:
             self._check_second(self.interface.second)
+        if self.law.type == "live":
+            self._check_live()
         solid = self.mesh.cell in ("tetrahedron", "hexahedron")
         if solid and isinstance(self.specimen, DoubleCantileverBeam):
             raise KeyedError(
@@ -174,6 +178,23 @@ class AdhesionCase(StudyCase):
                     "to",
                 )
         return self
+
+    def _check_live(self) -> None:
+        """Refuse what a law that asks cells of one crystal cannot have."""
+        others = {
+            "zone": self.zone is not None,
+            "interface.second": self.interface.second is not None,
+            "decohesion.file": self.decohesion.file is not None,
+            "decohesion.mode: relaxed": self.decohesion.mode == "relaxed",
+            "solver.snap_back: follow": self.solver.snap_back == "follow",
+        }
+        for name in (name for name, given in others.items() if given):
+            raise KeyedError(
+                f"a live law asks rigid cells of one crystal along a stable path; {name} is given too. Write type: tabulated, "
+                "or leave the other out (coupling.live does more from Python)",
+                "law",
+                "type",
+            )
 
     def _check_second(self, second: SecondCrystalModel) -> None:
         """Refuse what two different crystals cannot have."""

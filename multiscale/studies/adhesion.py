@@ -12,11 +12,12 @@ import numpy as np
 from mpi4py import MPI
 
 from continuum.beams import DoubleCantileverEstimate
+from continuum.laws import CohesiveLaw
 from continuum.output import FieldWriter, gather_fields
-from continuum.path import PathOptions, trace
 from continuum.solid import Solid
-from continuum.solvers import ConvergenceError, SolverOptions, Step, follow
+from continuum.solvers import ConvergenceError, SolverOptions, Step
 from coupling.ledger import EnergyLedger, Term
+from coupling.live import LiveRecord
 from multiscale.config import AdhesionCase, DoubleCantileverBeam
 from multiscale.progress import Progress
 from multiscale.report import make_report
@@ -25,6 +26,7 @@ from multiscale.studies import adhesion_files as files
 from multiscale.studies.adhesion_zone import AdhesionZoneResult, follow_zone, predict_zone
 from multiscale.studies.bicrystal import second_warnings
 from multiscale.studies.interface import InterfaceCharacter, characterise_interface
+from multiscale.studies.live import live_law, live_warnings, load
 from multiscale.studies.specimen import MeshPlan, build_solid, estimate, largest_facet, make_law, plan_mesh
 from multiscale.units import format_length
 
@@ -45,6 +47,7 @@ class AdhesionResult:
         ledger: its energies.
         initial_tip: where the crack's tip was before loading (Å).
         warnings: what a reader of the results should know.
+        live: what a live law has cost; None of any other.
     """
 
     directory: Path
@@ -55,6 +58,7 @@ class AdhesionResult:
     ledger: EnergyLedger
     initial_tip: float
     warnings: list[str]
+    live: LiveRecord | None = None
 
     @property
     def crack_advance(self) -> float:
@@ -123,7 +127,10 @@ def _follow_story(case: AdhesionCase, run: RunDirectory, comm: MPI.Comm, progres
         upper = None if interface.second is None else interface.second.material
         plan = plan_mesh(case, interface.material, interface.extraction, upper=upper)
         beam = estimate(case, interface.material, interface.extraction, upper=upper)
-        solid = build_solid(case, interface.material, make_law(case, interface.extraction), plan, comm, upper=upper)
+        law: CohesiveLaw = make_law(case, interface.extraction)
+        if case.law.type == "live":
+            law = live_law(case, interface, comm=comm, cache=run.path / "cells.csv")
+        solid = build_solid(case, interface.material, law, plan, comm, upper=upper)
         if plan.path is None:
             # Nobody knows the crack's path here: what counts is the coarsest facet that it may meet.
             plan = replace(plan, facet=largest_facet(solid))
@@ -150,11 +157,7 @@ def _follow_story(case: AdhesionCase, run: RunDirectory, comm: MPI.Comm, progres
                 writer.write(step.load)
 
         try:
-            if case.solver.snap_back == "follow":
-                options = PathOptions(rtol=case.solver.rtol, max_iterations=case.solver.max_iterations)
-                trace(solid, to=opening.to, step=opening.to / opening.steps, options=options, on_step=on_step)
-            else:
-                follow(solid, loads.tolist(), options=solver_options(case), on_step=on_step)
+            live = load(case, solid, loads.tolist(), solver_options(case), on_step)
         except ConvergenceError as error:
             if writer:
                 writer.write(solid.load)
@@ -171,7 +174,8 @@ def _follow_story(case: AdhesionCase, run: RunDirectory, comm: MPI.Comm, progres
             steps=steps,
             ledger=ledger,
             initial_tip=initial_tip,
-            warnings=[*warnings_of(case, interface, plan, beam), *warnings_after(ledger, plan)],
+            live=live,
+            warnings=[*warnings_of(case, interface, plan, beam), *warnings_after(ledger, plan), *live_warnings(live)],
         )
         files.write_path(run, case, steps, ledger, beam)
         files.write_results(run, case, result, solid)

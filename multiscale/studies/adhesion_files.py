@@ -17,6 +17,7 @@ from multiscale.config import AdhesionCase
 from multiscale.run import RunDirectory, describe_potential
 from multiscale.studies.bicrystal import second_data, second_quantities, second_rows
 from multiscale.studies.interface import InterfaceCharacter
+from multiscale.studies.live import live_quantities
 from multiscale.studies.specimen import MeshPlan
 from multiscale.units import (
     ANGSTROM_IN_NM,
@@ -154,6 +155,7 @@ def write_results(run: RunDirectory, case: AdhesionCase, result: AdhesionResult,
         *atomistic_quantities(case, result.interface),
         *second_quantities(result.interface),
         *law_quantities(result.interface, result.plan),
+        *live_quantities(result.live),
         *_specimen_quantities(case, result, solid),
     ]
     names = ("name", "symbol", "value", "unit", "note")

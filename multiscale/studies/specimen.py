@@ -44,10 +44,13 @@ class MeshPlan:
 
 
 def make_law(case: AdhesionCase, extraction: CohesiveExtraction) -> CohesiveLaw:
-    """The law that the interface carries: the table, or an analytic law with its work of separation and peak."""
+    """The law that the interface carries: the table, or an analytic law with its work of separation and peak.
+
+    A live law is `multiscale.studies.live`'s; the table stands in for it where meshes are planned.
+    """
     unloading, table = case.law.unloading, extraction.law(unloading=case.law.unloading)
     match case.law.type:
-        case "tabulated":
+        case "tabulated" | "live":
             return table
         case "uber":
             return UberLaw(
