@@ -148,6 +148,18 @@ def test_the_zone_at_an_interface(tmp_path, ranks):
     assert (run / "report.html").stat().st_size > 100_000
 
 
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_the_live_law(tmp_path, ranks):
+    beam = {"length": "150 nm", "arm_height": "15 nm", "initial_crack": "45 nm"}
+    run = run_example(
+        tmp_path, "adhesion_live.yaml", ranks=ranks, specimen=beam, loading={"opening": {"to": "18 nm", "steps": 12}}
+    )
+    # The tabulated law of the same beam, opened to 20 nm, gives 3.897 N/m.
+    assert value(run, "largest load") == pytest.approx(3.90, rel=0.02)
+    assert 5 <= value(run, "cells evaluated by the live law") <= 60
+    assert value(run, "estimated error of its traction") <= 2.0
+
+
 def test_the_zone_driver(tmp_path, capsys):
     works = adhesion_zone_driver.main(str(tmp_path), sizes=("0.6 nm", "1.6 nm"))
     assert works[1] == pytest.approx(works[0], rel=1e-3)
