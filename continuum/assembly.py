@@ -142,6 +142,8 @@ class Assembler:
         mesh = self.bodies.mesh
         for force in forces:
             component = axis_of(force.component, mesh.geometry.dim)
+            if not np.isfinite(force.total):
+                raise SupportError(f"total = {force.total!r} of group {force.group!r}: expected a finite force in eV/Å")
             if force.group not in self.bodies.groups:
                 raise SupportError(f"force on group {force.group!r}: expected one of {sorted(self.bodies.groups)}")
             facets = np.sort(self.bodies.groups[force.group])

@@ -178,7 +178,8 @@ class Equilibrium:
             scale = max(scale, float((solid.interfaces.forces(answer.traction) ** 2).sum()))
         # Unloaded to nothing there are no forces in play: the largest of an equilibrium so far then say what rounding is.
         least = max(scale, 1e-8 * self._largest)
-        residual = float(np.sqrt(total / least)) if least > 0.0 else float(total > 0.0)
+        residual = float(np.sqrt(total / least)) if least > 0.0 else float(total != 0.0)
+        residual = residual if np.isfinite(total + scale) else np.inf
         if residual <= self.options.rtol:
             self._largest = max(self._largest, scale)
         return force, residual

@@ -30,6 +30,7 @@ class Tangent(Protocol):
     """A solid's tangent stiffness, factorised."""
 
     negative_pivots: int
+    symmetric: bool
 
     def update(self, answer: LawResponse) -> None:
         """Factorise at the present state; collective."""
@@ -266,7 +267,9 @@ class Newton:
         self._seen = max(reactions, applied, held)
         # Broken or unloaded there are no forces in play: the largest of an equilibrium so far then say what rounding is.
         scale = max(self._seen, 1e-4 * self._largest)
-        return answer, force, np.sqrt(total), float(np.sqrt(total / scale)) if scale > 0.0 else float(total > 0.0)
+        residual = np.sqrt(total / scale) if scale > 0.0 else float(total != 0.0)
+        # Forces that are no numbers never balance.
+        return answer, force, np.sqrt(total), float(residual) if np.isfinite(total + scale) else np.inf
 
 
 def _at_fixed_damage(answer: LawResponse) -> LawResponse:

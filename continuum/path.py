@@ -84,12 +84,13 @@ class PathStep(Step):
         control: what was prescribed: the load, the energy spent, the advance of the openings, or the load with a fall to
             the next stable state.
         viscous: energy that the viscous traction took, eV; part of `interface_work`.
-        negative_pivots: of the last tangent: above 0 the state is unstable at fixed load.
+        negative_pivots: of the last tangent: above 0 the state is unstable at fixed load. None where a law's tangent is not
+            symmetric: nobody counts them then.
     """
 
     control: Control
     viscous: float
-    negative_pivots: int
+    negative_pivots: int | None
 
 
 class ViscosityError(ContinuumError):
@@ -108,7 +109,8 @@ def trace(
 
     Args:
         solid: its state is changed.
-        to: load parameter to reach; below the present one it is unloaded.
+        to: load parameter to reach. Below the present one a stable state is unloaded; from an unstable one, whose path leads
+            back anyway, the breaking goes on.
         step: largest step of the load parameter.
         options: of the path.
         on_step: called on every rank after each step; True ends the path.
@@ -151,7 +153,8 @@ class _Walk:
         self._weights = np.where(self._reversible, 0.0, intact)
         self.available = float(intact @ energies)
         self.largest = options.resolution * self.available
-        self.load_step, self.longest = step, step
+        self.longest = min(step, abs(to - solid.load)) or step
+        self.load_step = self.longest
         # Next advances along the path: energy (eV), and norm of the openings' increment where it differs from the last one's.
         self.energy_step, self.opening_share = 0.1 * self.largest, 1.0
         self._resorted = False
@@ -167,7 +170,9 @@ class _Walk:
         by_load, cuts = True, 0
         while self.solid.load != self.to:
             if len(self.steps) >= self.options.max_steps:
-                raise ConvergenceError(self.solid, self.steps, self.to, float("nan"), cuts)
+                raise self._stopped(
+                    0.0, cuts, f"the path took max_steps = {self.options.max_steps} steps; take longer ones"
+                )
             saved, begun, iterations = self.solid.snapshot(), time.perf_counter(), self.newton.iterations
             try:
                 control = self._by_load() if by_load else self._by_path(saved)
@@ -288,7 +293,7 @@ class _Walk:
                 self.opening_share = 1.0
                 return False
             if self.load_step < options.finest * self.longest:
-                raise ConvergenceError(self.solid, self.steps, self.to, failure.residual, cuts) from failure
+                raise self._stopped(failure.residual, cuts) from failure
             return True
         if not self._constraints():
             # Nothing holds any more: no path is left but the load's.
@@ -299,11 +304,18 @@ class _Walk:
         if self.energy_step >= options.finest * self.largest:
             return False
         if self._resorted:
-            raise ConvergenceError(self.solid, self.steps, self.to, failure.residual, cuts) from failure
+            raise self._stopped(failure.residual, cuts) from failure
         # What is left to break may be too little to measure a path by: the load gets one more chance.
         self._resorted, self.energy_step = True, 0.1 * self.largest
         self.load_step = self.longest / 2**options.load_cuts
         return True
+
+    def _stopped(self, residual: float, cuts: int, advice: str | None = None) -> ConvergenceError:
+        advice = advice or (
+            "try a smaller step, a finer resolution, smaller facets in the cohesive zone, or snap='jump', which falls to the "
+            "next stable state"
+        )
+        return ConvergenceError(self.solid, self.steps, self.to, residual, cuts, advice=advice)
 
     def _load_again(self, step: PathStep) -> bool:
         """Whether a load step of useful length would now spend little."""
@@ -359,9 +371,10 @@ class _Walk:
             work=work,
             interface_work=interface_work + taken,
             closure=work - (after.energies.held - before.energies.held) - interface_work - taken,
+            released=work - (after.energies.total - before.energies.total) - taken,
             control=control,
             viscous=self.viscous,
-            negative_pivots=self.newton.tangent.negative_pivots,
+            negative_pivots=self.newton.tangent.negative_pivots if self.newton.tangent.symmetric else None,
         )
         self.steps.append(step)
         return step

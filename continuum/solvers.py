@@ -30,7 +30,9 @@ class Step:
         work: ∫P dλ by the trapezoidal rule over the step (and its parts after a cutback), eV.
         interface_work: ∫∫T·d⟦u⟧ by the same rule, eV. The bulk being linear, work − Δbulk − interface_work vanishes up to
             the solver's tolerance: the identity that `closure` states.
-        closure: work − Δbulk − interface_work, eV.
+        closure: work − Δ(bulk + loads) − interface_work, eV.
+        released: work − Δ(all energies), eV: what no term holds at the end. Of second order in the step where the state moves
+            steadily; where the solid jumped to a distant equilibrium, the energy that would have gone into motion.
     """
 
     load: float
@@ -44,6 +46,7 @@ class Step:
     work: float
     interface_work: float
     closure: float
+    released: float
 
 
 class ConvergenceError(RuntimeError):
@@ -56,11 +59,23 @@ class ConvergenceError(RuntimeError):
         residual: relative residual of the last attempt.
     """
 
-    def __init__(self, solid: Solid, steps: Sequence[Step], load: float, residual: float, cutbacks: int) -> None:
+    def __init__(
+        self,
+        solid: Solid,
+        steps: Sequence[Step],
+        load: float,
+        residual: float,
+        cutbacks: int,
+        *,
+        advice: str | None = None,
+    ) -> None:
+        advice = advice or (
+            "try smaller load steps, more max_cutbacks, or smaller facets in the cohesive zone; where the response snaps back, "
+            "continuum.path.trace follows it (in a case file solver.snap_back: follow)"
+        )
         super().__init__(
             f"no equilibrium at load {load:.6g} (last converged {solid.load:.6g}, {cutbacks} cutbacks, relative residual "
-            f"{residual:.3g}): try smaller load steps, more max_cutbacks, or smaller facets in the cohesive zone; where the "
-            "response snaps back, continuum.path.trace follows it (in a case file solver.snap_back: follow)"
+            f"{residual:.3g}): {advice}"
         )
         self.solid, self.steps, self.load, self.residual = solid, tuple(steps), load, residual
 
@@ -129,6 +144,7 @@ def follow(
             work=work,
             interface_work=interface_work,
             closure=work - (state.energies.held - start.energies.held) - interface_work,
+            released=work - (state.energies.total - start.energies.total),
         )
         steps.append(step)
         if on_step is not None:

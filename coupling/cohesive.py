@@ -24,7 +24,7 @@ from coupling.errors import CouplingError
 from coupling.separation_fit import Separation, SeparationFit, fit_separation
 
 Array = NDArray[np.float64]
-SAMPLES_PER_PIECE = 16
+SAMPLES_PER_PIECE = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,11 @@ class CohesiveExtraction:
         """The largest traction (eV/Å³)."""
         return float(np.max(self.traction))
 
+    @property
+    def penalty(self) -> float:
+        """Stiffness in compression (eV/Å⁴): the law's initial one, at least ten times that of one plane."""
+        return max(float(self.stiffness[0]), 10 * self.modulus / (self.length or self.fit.end))
+
     def law(
         self, *, unloading: Literal["reversible", "damaging"] = "damaging", penalty: float | None = None
     ) -> TabulatedLaw:
@@ -76,16 +81,15 @@ class CohesiveExtraction:
 
         Args:
             unloading: back along the curve (adhesion) or to the origin (fracture).
-            penalty: stiffness in compression (eV/Å⁴); the law's initial stiffness if None, at least that of one plane.
+            penalty: stiffness in compression (eV/Å⁴); `penalty` if None.
         """
-        plane = self.modulus / (self.length or self.fit.end)
         return TabulatedLaw(
             opening=self.opening,
             potential=self.potential,
             traction=self.traction,
             stiffness=self.stiffness,
             unloading=unloading,
-            penalty=max(float(self.stiffness[0]), 10 * plane) if penalty is None else penalty,
+            penalty=self.penalty if penalty is None else penalty,
         )
 
 

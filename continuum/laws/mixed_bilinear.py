@@ -69,7 +69,7 @@ class MixedBilinearLaw(SymbolicSecantLaw):
         self.final_opening = 2.0 * self.fracture_energy / self.peak_traction
         shares = np.linspace(0.0, 1.0, 101)
         onset, energy = self.onset(shares), self.mixed_energy(shares)
-        least = onset * self.initial_stiffness / (2.0 * energy / onset)
+        least = (onset * self.initial_stiffness) ** 2 / (2.0 * energy)
         worst = int(np.argmax(least))
         if least[worst] >= self.initial_stiffness:
             raise LawError(

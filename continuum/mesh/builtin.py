@@ -44,7 +44,8 @@ def block(
     if cell not in CELLS:
         raise MeshError(f"cell = {cell!r}: expected one of {', '.join(CELLS)}")
     dim = CELLS[cell]
-    if len(size) != dim or len(divisions) != dim or min(size) <= 0 or min(divisions) < 1:
+    sizes = np.asarray(size, dtype=float)
+    if len(size) != dim or len(divisions) != dim or not (np.isfinite(sizes) & (sizes > 0)).all() or min(divisions) < 1:
         raise MeshError(
             f"size = {size}, divisions = {divisions}: expected {dim} positive lengths and {dim} counts for {cell}s"
         )

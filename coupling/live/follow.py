@@ -128,6 +128,9 @@ class _Follower:
         self.solid, self.loads, self.options, self.on_step, self.ahead = solid, list(loads), options, on_step, ahead
         self.laws = _live_laws(solid)
         self.comm = next(iter(self.laws.values())).comm
+        for law in self.laws.values():
+            if isinstance(law, LiveLaw):
+                law.asks = True
         self.steps: list[Step] = []
         self.costs: list[int] = []
         self.taken_back, self.refinement_energy = 0, 0.0

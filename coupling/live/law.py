@@ -95,6 +95,8 @@ class LiveLaw(EffectiveLaw):
         halved, sealed = self.nodes.notes.get("halved", []), self.nodes.notes.get("sealed", [])
         self._halved: dict[tuple[int, int], float] = {(a, b): estimate for a, b, estimate in halved}
         self._sealed: set[tuple[int, int]] = {(a, b) for a, b in sealed}
+        #: Whether somebody evaluates cells for it: set by `prepare` and by those who follow live laws.
+        self.asks = False
         self._asked_points, self._active_points, self._surprise, self._furthest = 0, 0, 0.0, 0.0
         self._checked: set[int] = set()
         ends = {0: "the interface at rest", self._last: "the separated interface"}
@@ -120,6 +122,11 @@ class LiveLaw(EffectiveLaw):
 
     def curve(self, opening: Array) -> tuple[Array, Array, Array]:
         """ψ, T and K at effective openings ≥ 0, each (n,); local, from the table as it stands."""
+        if not self.asks and opening.max(initial=0.0) > 0.0:
+            raise CouplingError(
+                "a live law was asked by a solver that evaluates no cells for it: take follow_live or trace_live (coupling.live) "
+                "or prepare(openings) it first"
+            )
         self._asked_points += len(opening)
         self._active_points += int(np.count_nonzero((opening > self._active[0]) & (opening < self._active[1])))
         return self.table.curve(opening)
@@ -177,6 +184,7 @@ class LiveLaw(EffectiveLaw):
         Raises:
             LiveCellError: on every rank.
         """
+        self.asks = True
         wanted = self.comm.bcast(np.asarray(opening, dtype=float).ravel())
         before = self.nodes.evaluations
         while request := self._next(wanted):

@@ -336,7 +336,10 @@ def _specimen_quantities(case: AdhesionCase, result: AdhesionResult, solid: Soli
     )
     if advance > 10 * result.plan.zone:
         spent = float(ledger.column("dissipated")[-1]) / (advance * width)
-        rows.append(("energy dissipated per new surface", "", spent * EV_PER_A2_IN_J_PER_M2, "J/m²", "should be W_sep"))
+        if case.law.unloading == "damaging":
+            rows.append(
+                ("energy dissipated per new surface", "", spent * EV_PER_A2_IN_J_PER_M2, "J/m²", "should be W_sep")
+            )
         if result.beam is not None:
             ratio = loads[-1] / (float(result.beam.envelope(steps[-1].load)) * EV_PER_A2_IN_J_PER_M2) - 1
             rows.append(("last load against beam envelope", "", 100 * float(ratio), "%", ""))

@@ -48,16 +48,16 @@ def make_law(case: AdhesionCase, extraction: CohesiveExtraction) -> CohesiveLaw:
 
     A live law is `multiscale.studies.live`'s; the table stands in for it where meshes are planned.
     """
-    unloading, table = case.law.unloading, extraction.law(unloading=case.law.unloading)
+    unloading = case.law.unloading
     match case.law.type:
         case "tabulated" | "live":
-            return table
+            return extraction.law(unloading=unloading)
         case "uber":
             return UberLaw(
                 work=extraction.work,
                 length=extraction.work / (2.718281828459045 * extraction.peak_traction),
                 unloading=unloading,
-                penalty=table.penalty,
+                penalty=extraction.penalty,
             )
         case "bilinear":
             return BilinearLaw(
@@ -65,7 +65,7 @@ def make_law(case: AdhesionCase, extraction: CohesiveExtraction) -> CohesiveLaw:
                 peak_traction=extraction.peak_traction,
                 initial_stiffness=min(extraction.stiffness_cap, 10 * extraction.modulus / extraction.length),
                 unloading=unloading,
-                penalty=table.penalty,
+                penalty=extraction.penalty,
             )
         case "trapezoidal":
             return TrapezoidalLaw(
@@ -74,14 +74,14 @@ def make_law(case: AdhesionCase, extraction: CohesiveExtraction) -> CohesiveLaw:
                 initial_stiffness=min(extraction.stiffness_cap, 10 * extraction.modulus / extraction.length),
                 plateau=PLATEAU * extraction.work / extraction.peak_traction,
                 unloading=unloading,
-                penalty=table.penalty,
+                penalty=extraction.penalty,
             )
         case "exponential":
             return ExponentialLaw(
                 fracture_energy=extraction.work,
                 peak_traction=extraction.peak_traction,
                 unloading=unloading,
-                penalty=table.penalty,
+                penalty=extraction.penalty,
             )
 
 

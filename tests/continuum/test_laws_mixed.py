@@ -17,7 +17,8 @@ from law_cases import (
     winding,
 )
 
-from continuum.laws import GammaSurfaceLaw, LennardJonesLaw, PotentialLaw
+from continuum.errors import LawError
+from continuum.laws import GammaSurfaceLaw, LennardJonesLaw, MixedBilinearLaw, PotentialLaw
 
 EVERY = damaging() + reversible()
 
@@ -191,3 +192,13 @@ def test_history_columns_and_flags():
     assert gamma_surface().unloading == "reversible"
     assert alfano_sacco().unloading == "damaging"
     assert sum(isinstance(law, PotentialLaw) for law in EVERY) == 11
+
+
+def test_mixed_bilinear_takes_and_refuses_the_right_stiffness():
+    # K > N²/(2G_I) and K > S²/(2G_II), whatever the units: 4.5e-3 and 8e-3 here.
+    given = {"fracture_energy": 1e-3, "shear_fracture_energy": 1e-3, "peak_traction": 3e-3, "shear_peak": 4e-3}
+    law = MixedBilinearLaw(**given, initial_stiffness=0.05)
+    # One step from nothing to broken: what a step spends is integrated along it.
+    assert law.potential([1.0])[0] == pytest.approx(1e-3, rel=1e-4)
+    with pytest.raises(LawError, match=r"more than 0\.008"):
+        MixedBilinearLaw(**given, initial_stiffness=0.006)

@@ -176,3 +176,42 @@ def test_the_path_does_not_depend_on_the_number_of_ranks(ranks, tmp_path):
     load_state(tmp_path / "state.npz", solid)
     assert solid.load == 7.0
     assert solid.reaction() == pytest.approx(here[-1].reaction, abs=1e-9)
+
+
+def test_damaged_and_foreign_states_are_refused(tmp_path):
+    solid = bar(30.0)
+    trace(solid, to=1.0, step=0.5)
+    file = save_state(tmp_path / "state.dat", solid)
+    assert file.name == "state.dat.npz"
+    load_state(file, bar(30.0))
+    whole = file.read_bytes()
+    for content in (whole[: len(whole) // 2], b"", b"no archive"):
+        (tmp_path / "bad.npz").write_bytes(content)
+        with pytest.raises(ContinuumError, match="cannot be read"):
+            load_state(tmp_path / "bad.npz", solid)
+    tougher = BilinearLaw(fracture_energy=2 * WORK, peak_traction=PEAK, initial_stiffness=1.0)
+    with pytest.raises(ContinuumError, match="the same solid and laws"):
+        load_state(file, bar(30.0, law=tougher))
+    solid.owned()[3] = np.nan
+    with pytest.raises(ContinuumError, match="NaN"):
+        load_state(save_state(tmp_path / "broken", solid), bar(30.0))
+
+
+def test_forces_that_are_no_numbers_never_balance():
+    solid = bar(30.0)
+    solid.dead_load[:] = np.nan
+    with pytest.raises(ConvergenceError):
+        trace(solid, to=1.0, step=0.5)
+    with pytest.raises(ConvergenceError):
+        follow(solid, [1.0])
+
+
+def test_a_jump_through_given_loads_shows_in_what_was_released():
+    solid = bar(2.5 * CRITICAL)
+    steps = follow(solid, [3.0, 5.0, 7.0, 8.0])
+    # The bar held ½ E (λ/L)² L per width and could spend WORK of it.
+    missing = sum(s.work for s in steps) - steps[-1].energies.total
+    assert sum(s.released for s in steps) == pytest.approx(missing, rel=1e-12)
+    assert max(s.released for s in steps) > 1.0 * WORK * WIDTH
+    gentle = follow(bar(0.5 * CRITICAL), np.linspace(0.05, 4.0, 80).tolist())
+    assert max(abs(s.released) for s in gentle) < 0.02 * WORK * WIDTH

@@ -296,3 +296,12 @@ def test_settings_that_make_no_sense_are_refused(settings):
 
 def test_modulus_defaults_to_the_cells_own():
     assert LiveLaw(FormulaCell()).elasticity.modulus == MODULUS
+
+
+def test_a_solver_that_asks_no_cells_is_refused():
+    law = LiveLaw(cell_of())
+    with pytest.raises(CouplingError, match="follow_live"):
+        follow(block_with(law), [0.5])
+    law = LiveLaw(cell_of())
+    law.prepare(np.linspace(0.0, 2.0, 50))
+    assert follow(block_with(law), [0.5])[0].reaction > 0.0

@@ -58,7 +58,12 @@ def test_a_tall_block_is_followed_through_its_snap_back(tmp_path):
     [
         {"solver": {"snap_back": "follow"}},
         {"decohesion": {"mode": "relaxed"}},
-        {"interface": {"plane": [1, 1, 1], "second": {"crystal": {"element": "Cu", "structure": "fcc"}, "plane": [1, 1, 1]}}},
+        {
+            "interface": {
+                "plane": [1, 1, 1],
+                "second": {"crystal": {"element": "Cu", "structure": "fcc"}, "plane": [1, 1, 1]},
+            }
+        },
     ],
 )
 def test_a_live_law_refuses_what_it_cannot_do(changes):
