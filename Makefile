@@ -32,6 +32,7 @@ check: $(STAMP)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 bench: $(STAMP)
+	@$(BIN)/uv pip install -q --python $(BIN)/python -e '.[$(EXTRAS),bench]'
 	@$(RUN) python benchmarks/verification.py
 
 clean:

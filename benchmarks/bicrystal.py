@@ -16,7 +16,6 @@ import torch
 from _bicrystal_picture import draw
 from _report import report
 from mpi4py import MPI
-from pymatgen.analysis.interfaces.zsl import ZSLGenerator
 
 from atomistic.bicrystal import Bicrystal, build_bicrystal, match_crystals, strain_energies
 from atomistic.bicrystal_match import choose_match, find_matches
@@ -81,6 +80,12 @@ def strained_halves() -> dict[str, float]:
 
 def second_search() -> dict[str, float]:
     """The smallest cell of Al(111) and Cu(111) within 2% beside pymatgen's search."""
+    try:
+        from pymatgen.analysis.interfaces.zsl import ZSLGenerator
+    except ImportError:
+        raise SystemExit(
+            "the search is held against pymatgen's, which is not here: pip install 'pymatgen>=2024.8'"
+        ) from None
     hexagonal = np.array([[1.0, 0.0], [-0.5, 0.5 * math.sqrt(3)]])
     lower, upper = (a / math.sqrt(2) * hexagonal for a in (4.05, 3.615))
     began = time.perf_counter()

@@ -81,7 +81,10 @@ class TourLaw(CohesiveLaw):
 
 def plate(size: float, law: CohesiveLaw, degree: int) -> Solid:
     """The plate, meshed by gmsh with elements of one size."""
-    import gmsh
+    try:
+        import gmsh
+    except ImportError:
+        raise SystemExit("the plate is meshed by gmsh, which is not here: pip install 'gmsh>=4.13'") from None
 
     gmsh.initialize()
     try:
