@@ -9,6 +9,7 @@ step says how it was controlled.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -123,8 +124,10 @@ def trace(
         ViscosityError: the viscous energy exceeds its share.
         ContinuumError: where `to` or `step` is no number, or there is no interface.
     """
-    if not (np.isfinite(to) and np.isfinite(step) and step > 0.0):
+    if not all(isinstance(n, Real) and np.isfinite(n) for n in (to, step)) or not step > 0.0:
         raise ContinuumError(f"to = {to!r}, step = {step!r}: expected finite numbers, the step above zero")
+    if not isinstance(options, PathOptions | None):
+        raise ContinuumError(f"options = {options!r}: expected continuum.path.PathOptions")
     if not solid.interfaces.points:
         raise ContinuumError("a solid without interfaces has no path to trace: use continuum.solvers.follow")
     return _Walk(solid, to, step, options or PathOptions(), on_step).run()

@@ -65,6 +65,12 @@ class Solid:
     ) -> None:
         _check_names("materials", materials, bodies.bodies)
         _check_names("interfaces", interfaces, tuple(bodies.interfaces))
+        for what, given, kind in (
+            ("materials", materials, LinearElastic),
+            ("interfaces", interfaces, CohesiveLaw),
+            ("eigenstrains", eigenstrains or {}, Eigenstrain),
+        ):
+            _check_kinds(what, given, kind)
         if degree not in (1, 2) or not np.isfinite(thickness) or thickness <= 0.0:
             raise SupportError(f"degree = {degree!r}, thickness = {thickness!r}: expected degree 1 or 2, thickness > 0")
         self.bodies, self.comm = bodies, bodies.mesh.comm
@@ -338,6 +344,13 @@ def _known[T](kind: str, name: str, table: Mapping[str, T]) -> T:
     if name not in table:
         raise SupportError(f"{kind} {name!r}: expected one of {sorted(table)}")
     return table[name]
+
+
+def _check_kinds(what: str, given: Mapping[str, object], kind: type) -> None:
+    for name, one in given.items():
+        if not isinstance(one, kind):
+            shown = one.__name__ if isinstance(one, type) else repr(one)
+            raise SupportError(f"{what}[{name!r}] = {shown}: expected an instance of {kind.__module__}.{kind.__name__}")
 
 
 def _check_names(what: str, given: Mapping[str, object], expected: Sequence[str]) -> None:

@@ -105,6 +105,8 @@ def follow(
     values = np.asarray(loads, dtype=float)
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
         raise ContinuumError(f"loads = {loads!r}: expected a sequence of at least one finite number")
+    if not isinstance(options, SolverOptions | None):
+        raise ContinuumError(f"options = {options!r}: expected continuum.options.SolverOptions")
     options = options or SolverOptions()
     equilibrium = Equilibrium(solid, options)
     steps: list[Step] = []

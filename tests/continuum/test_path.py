@@ -145,6 +145,14 @@ def test_augmented_lagrangian_closes_the_gap_that_the_penalty_leaves():
 def test_mistakes_are_named():
     with pytest.raises(ContinuumError, match="step"):
         trace(bar(10.0), to=1.0, step=-1.0)
+    with pytest.raises(ContinuumError, match="to = None"):
+        trace(bar(10.0), to=None, step=1.0)
+    with pytest.raises(ContinuumError, match="PathOptions"):
+        trace(bar(10.0), to=1.0, step=1.0, options=SolverOptions())
+    with pytest.raises(ContinuumError, match=r"SolverOptions"):
+        follow(bar(10.0), [1.0], options={"rtol": 1e-9})
+    with pytest.raises(ContinuumError, match=r"interfaces\['interface'\] = BilinearLaw: expected an instance"):
+        bar(10.0, law=BilinearLaw)
     with pytest.raises(ContinuumError, match="snap"):
         PathOptions(snap="back")
     with pytest.raises(ContinuumError, match="viscosity"):
