@@ -248,6 +248,13 @@ def warnings_of(
         if isinstance(case.specimen, DoubleCantileverBeam) and beam.crack_length(opening) > 0.9 * case.specimen.length:
             found.append("the crack is expected to run to the clamped end: lengthen the specimen")
     extraction = interface.extraction
+    # A softening joint in series with height H of elastic matter (Hillerborg 1976).
+    critical = 2 * interface.material.uniaxial_modulus * extraction.work / extraction.peak_traction**2
+    if isinstance(case.specimen, Block) and case.solver.snap_back == "stop" and case.specimen.height > critical:
+        found.append(
+            f"a block higher than 2C′W/σ² = {format_length(critical)} holds more energy than its interface spends and comes "
+            "apart at once. Write solver: {snap_back: follow} to see the path"
+        )
     if abs(extraction.envelope_defect) > 0.01:
         found.append(
             f"the cap and the envelope cut {extraction.envelope_defect:.1%} of the work of separation off the curve, returned "

@@ -382,10 +382,10 @@ def prediction_rows(
         (f"work of separation, {interface.curve.mode}", f"{extraction.work * EV_PER_A2_IN_J_PER_M2:.3f} J/m²"),
         ("peak traction", f"{extraction.peak_traction * gpa:.2f} GPa"),
         ("cohesive zone length", format_length(plan.zone)),
-        ("facets along the path", f"{format_length(plan.facet)}, {case.mesh.elements_in_zone} in a cohesive zone"),
     ]
     if plan.path is not None:
-        length = plan.path[1] - plan.path[0]
+        length, zone = plan.path[1] - plan.path[0], case.mesh.elements_in_zone
+        rows.append(("facets along the path", f"{format_length(plan.facet)}, {zone} in a cohesive zone"))
         rows.append(("finely meshed path", f"{format_length(length)}, {length / plan.facet:.0f} facets"))
     if beam is not None:
         opening, load = beam.onset()
