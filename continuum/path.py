@@ -163,6 +163,7 @@ class _Walk:
         self._resorted = False
         self.steps: list[PathStep] = []
         self.state = PathState.of(solid)
+        self._dissipated_before = self.state.energies.dissipated
         self.last: tuple[Array, Array, float] | None = (
             None  # increments of displacement, jumps and load of the last step
         )

@@ -20,12 +20,12 @@ from coupling.ledger import EnergyLedger, Term
 from coupling.live import LiveRecord
 from multiscale.config import AdhesionCase, Block, DoubleCantileverBeam
 from multiscale.progress import Progress
-from multiscale.report import make_report
 from multiscale.run import RunDirectory
 from multiscale.studies import adhesion_files as files
 from multiscale.studies.adhesion_zone import AdhesionZoneResult, follow_zone, predict_zone
 from multiscale.studies.bicrystal import second_warnings
 from multiscale.studies.interface import InterfaceCharacter, characterise_interface
+from multiscale.studies.launch import launch
 from multiscale.studies.live import live_law, live_warnings, load
 from multiscale.studies.specimen import MeshPlan, build_solid, estimate, largest_facet, make_law, plan_mesh
 from multiscale.units import format_length
@@ -96,19 +96,7 @@ def run_adhesion(
         ConvergenceError: the specimen has no equilibrium at a load; what was computed is written.
         HandshakeConvergenceError: the same with a zone of atoms.
     """
-    progress = progress or Progress.silent()
-    run = RunDirectory(directory, case=case, comm=comm, force=force)
-    progress.listener = run.event
-    try:
-        result = _story(case)(case, run, comm, progress)
-    except BaseException as error:
-        run.fail(error, phases=progress.seconds)
-        raise
-    run.finish("finished", phases=progress.seconds)
-    if comm.rank == 0:
-        with progress.phase("report"):
-            make_report(run.path)
-    return result
+    return launch(case, _story(case), directory=directory, comm=comm, progress=progress, force=force)
 
 
 def _story(

@@ -15,11 +15,11 @@ from continuum.output import FieldWriter, gather_fields
 from continuum.solvers import ConvergenceError
 from multiscale.config import ContactCase
 from multiscale.progress import Progress
-from multiscale.report import make_report
 from multiscale.run import RunDirectory
 from multiscale.studies import adhesion_files
 from multiscale.studies import contact_files as files
 from multiscale.studies.contact_system import ContactSystem, describe_contact
+from multiscale.studies.launch import launch
 from multiscale.units import format_length
 
 #: A zone with fewer facets than this traps the contact's edge.
@@ -78,21 +78,9 @@ def run_contact(
         ValueError: with its cause, for what the potential, the crystal or the mesh cannot do.
         ConvergenceError: no equilibrium was found; what was computed is written.
     """
-    progress = progress or Progress.silent()
-    run = RunDirectory(directory, case=case, comm=comm, force=force)
-    progress.listener = run.event
-    try:
-        result = _follow_story(case, run, comm, progress)
-    except BaseException as error:
-        run.fail(error, phases=progress.seconds)
-        if isinstance(error, ConvergenceError) and comm.rank == 0:
-            make_report(run.path)
-        raise
-    run.finish("finished", phases=progress.seconds)
-    if comm.rank == 0:
-        with progress.phase("report"):
-            make_report(run.path)
-    return result
+    return launch(
+        case, _follow_story, directory=directory, comm=comm, progress=progress, force=force, reported=ConvergenceError
+    )
 
 
 def _follow_story(case: ContactCase, run: RunDirectory, comm: MPI.Comm, progress: Progress) -> ContactResult:

@@ -27,7 +27,6 @@ from coupling.handshake import (
 from coupling.ledger import EnergyLedger, Term
 from multiscale.config import DefectCase, InclusionModel
 from multiscale.progress import Phase, Progress
-from multiscale.report import make_report
 from multiscale.run import RunDirectory
 from multiscale.studies import defect_files as files
 from multiscale.studies.all_atoms import Comparison, compare, defect_energy, refuse_too_many
@@ -39,6 +38,7 @@ from multiscale.studies.coupled_zone import (
     plan_zone,
     spacing,
 )
+from multiscale.studies.launch import launch
 from multiscale.studies.zone_files import write_state
 
 Array = NDArray[np.float64]
@@ -103,21 +103,15 @@ def run_defect(
         ValueError: with its cause, for what the potential, the crystal or the zone cannot do.
         HandshakeConvergenceError: no equilibrium was found; the last state is written.
     """
-    progress = progress or Progress.silent()
-    run = RunDirectory(directory, case=case, comm=comm, force=force)
-    progress.listener = run.event
-    try:
-        result = _follow_story(case, run, comm, progress)
-    except BaseException as error:
-        run.fail(error, phases=progress.seconds)
-        if isinstance(error, HandshakeConvergenceError) and comm.rank == 0:
-            make_report(run.path)
-        raise
-    run.finish("finished", phases=progress.seconds)
-    if comm.rank == 0:
-        with progress.phase("report"):
-            make_report(run.path)
-    return result
+    return launch(
+        case,
+        _follow_story,
+        directory=directory,
+        comm=comm,
+        progress=progress,
+        force=force,
+        reported=HandshakeConvergenceError,
+    )
 
 
 def _follow_story(case: DefectCase, run: RunDirectory, comm: MPI.Comm, progress: Progress) -> DefectResult:

@@ -16,7 +16,6 @@ from coupling.errors import HandshakeConvergenceError
 from coupling.handshake import audit_lines
 from multiscale.config import FollowModel, FractureCase
 from multiscale.progress import Progress
-from multiscale.report import make_report
 from multiscale.run import RunDirectory
 from multiscale.studies import fracture_files as files
 from multiscale.studies.crack_account import account, shift_error
@@ -28,6 +27,7 @@ from multiscale.studies.crack_trapping import trapping_of_path, trapping_of_step
 from multiscale.studies.fracture_fields import write_state
 from multiscale.studies.fracture_plane import rings_about, write_plane, write_rings
 from multiscale.studies.fracture_state import CrackReferences, FractureResult, PathPoint, Trapping
+from multiscale.studies.launch import launch
 
 #: J and K²/E* shall agree to this.
 _J_BOUND = 0.01
@@ -63,21 +63,15 @@ def run_fracture(
         ValueError: with its cause, for what the potential, the crystal, the zone or the load cannot do.
         HandshakeConvergenceError: the path broke off; what was found until then is written.
     """
-    progress = progress or Progress.silent()
-    run = RunDirectory(directory, case=case, comm=comm, force=force)
-    progress.listener = run.event
-    try:
-        result = _follow_story(case, run, comm, progress)
-    except BaseException as error:
-        run.fail(error, phases=progress.seconds)
-        if isinstance(error, HandshakeConvergenceError) and comm.rank == 0:
-            make_report(run.path)
-        raise
-    run.finish("finished", phases=progress.seconds)
-    if comm.rank == 0:
-        with progress.phase("report"):
-            make_report(run.path)
-    return result
+    return launch(
+        case,
+        _follow_story,
+        directory=directory,
+        comm=comm,
+        progress=progress,
+        force=force,
+        reported=HandshakeConvergenceError,
+    )
 
 
 def _follow_story(case: FractureCase, run: RunDirectory, comm: MPI.Comm, progress: Progress) -> FractureResult:
