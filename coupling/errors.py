@@ -63,6 +63,18 @@ class ProfileError(CouplingError):
     """Sites or triangles from which no profile along the crack's plane can be taken."""
 
 
+class EmbeddingError(CouplingError):
+    """A quantum region, or the engines for it, that cannot be embedded as described."""
+
+
+class SelectionError(EmbeddingError):
+    """A choice of the quantum core that chooses nothing, names what is not there, or contradicts itself."""
+
+
+class CapError(EmbeddingError):
+    """A bond cut by the edge of a quantum region that no link atom can close."""
+
+
 class HandshakeConvergenceError(RuntimeError):
     """No coupled equilibrium was found.
 

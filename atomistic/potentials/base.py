@@ -40,6 +40,7 @@ class Capabilities:
         model_file: the file of weights or parameters, if there is one.
         model_sha256: the hash of that file.
         reference: what to cite.
+        electronic: whether it treats electrons, so that charge and spin mean something to it.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Capabilities:
     model_file: Path | None = None
     model_sha256: str | None = None
     reference: str = ""
+    electronic: bool = False
 
 
 @dataclass
@@ -135,14 +137,18 @@ class Potential:
                 "Choose another potential (`multiscale potentials` lists them) or other elements."
             )
 
-    def evaluate(self, atoms: Atoms) -> Evaluation:
+    def evaluate(self, atoms: Atoms, *, stress: bool = True) -> Evaluation:
         """Return energy, forces and stress of `atoms` from at most one evaluation of the calculator.
+
+        Args:
+            atoms: the structure.
+            stress: False where it is not needed and costs: then it is zeros.
 
         Raises:
             EvaluationError: a result is missing or not finite.
         """
         calculator = self.calculator
-        periodic = bool(atoms.pbc.all())
+        periodic = stress and bool(atoms.pbc.all())
         wanted = ["energy", "forces", *(["stress"] if periodic else [])]
         changes = calculator.check_state(atoms)
         if changes:
@@ -158,11 +164,11 @@ class Potential:
         missing = [name for name in wanted if name not in results]
         if missing:
             raise EvaluationError(f"The potential {self.capabilities.name!r} gives no {', '.join(missing)}.")
-        stress = np.asarray(results["stress"] if periodic else np.zeros(6), dtype=float)
+        found = np.asarray(results["stress"] if periodic else np.zeros(6), dtype=float)
         return Evaluation(
             energy=float(results["energy"]),
             forces=np.array(results["forces"], dtype=float),
-            stress=stress.copy() if stress.shape == (3, 3) else voigt_6_to_full_3x3_stress(stress),
+            stress=found.copy() if found.shape == (3, 3) else voigt_6_to_full_3x3_stress(found),
         )
 
     def evaluate_weighted(self, atoms: Atoms, weights: ArrayLike | None = None) -> WeightedEvaluation:

@@ -81,6 +81,31 @@ def load_imported(path: str, *, arguments: Mapping[str, Any] | None, elements: I
     )
 
 
+def as_potential(calculator: Any) -> Potential:
+    """Return a potential unchanged, and any ASE calculator as a counted one.
+
+    Raises:
+        UnknownPotentialError: neither the one nor the other.
+    """
+    if isinstance(calculator, Potential):
+        return calculator
+    if not isinstance(calculator, Calculator):
+        raise UnknownPotentialError(
+            f"Expected an ASE calculator or a potential from load_potential; got {type(calculator).__name__}."
+        )
+    known = set(calculator.implemented_properties)
+    return Potential(
+        calculator=calculator,
+        capabilities=Capabilities(
+            name=type(calculator).__name__,
+            elements=None,
+            stress="stress" in known,
+            energies_per_atom="energies" in known,
+        ),
+        comm=MPI.COMM_SELF,
+    )
+
+
 def _named(calculate: Callable[..., None], path: str) -> Callable[..., None]:
     """Let errors of a foreign calculator say whose they are."""
 

@@ -1,0 +1,48 @@
+"""Buffered force mixing in difference form: quantum forces where they matter, without the error of a cut surface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from coupling.embedding.base import Embedding, Evaluated
+
+Array = NDArray[np.float64]
+
+
+class ForceMixing(Embedding):
+    """F_i = F_ML,i(all) + w_i [F_QM,i(C) − F_ML,i(C)], the net force taken back from C.
+
+    After Bernstein, Kermode and Csányi (2009), who substitute F_QM,i(C); here the difference is mixed, so that what the surface
+    of C does alike to both descriptions cancels. w is 1 in the core and falls to 0 over the blend; the buffer beyond only
+    surrounds. The weights belong to the atoms and stay until `reselect`.
+
+    The forces have no energy: thermostat dynamics, and take energies from ∫F·dr (`coupling.embedding.path_energy`).
+
+    Args:
+        ml: the potential of everything.
+        qm: the quantum engine.
+        regions: one or several.
+        ml_region: another instance of the ML potential for C.
+        comm: ranks that share the evaluations.
+    """
+
+    implemented_properties = ["forces"]  # noqa: RUF012 - ASE's own convention
+
+    def _results(self, atoms: Atoms, *, stress: bool) -> dict[str, Any]:
+        parts = self.evaluate_parts(atoms)
+        return {"forces": self.mixed(parts, len(atoms))}
+
+    def mixed(self, parts: Evaluated, count: int) -> Array:
+        """Return the mixed forces (count, 3), eV/Å."""
+        forces = parts.whole.forces.copy()
+        for k, cluster in enumerate(self.clusters):
+            weights = np.zeros(count)
+            weights[cluster.indices] = cluster.weights
+            change = weights[:, None] * self._correction(parts, k, count)
+            change[cluster.indices] -= change.sum(axis=0) / len(cluster)
+            forces += change
+        return forces
