@@ -152,7 +152,8 @@ class Potential:
         wanted = ["energy", "forces", *(["stress"] if periodic else [])]
         changes = calculator.check_state(atoms)
         if changes:
-            calculator.reset()
+            # Mixtures of calculators have results and nothing else to forget.
+            calculator.reset() if hasattr(calculator, "reset") else calculator.results.clear()
         if changes or any(name not in calculator.results for name in wanted):
             try:
                 calculator.calculate(atoms, wanted, changes or all_changes)

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ase.calculators.calculator import Calculator, PropertyNotImplementedError
+from ase.calculators.calculator import BaseCalculator, Calculator, PropertyNotImplementedError
 from mpi4py import MPI
 
 from atomistic.errors import AtomisticError, EvaluationError, MissingEngineError, UnknownPotentialError
@@ -89,7 +89,7 @@ def as_potential(calculator: Any) -> Potential:
     """
     if isinstance(calculator, Potential):
         return calculator
-    if not isinstance(calculator, Calculator):
+    if not isinstance(calculator, BaseCalculator):
         raise UnknownPotentialError(
             f"Expected an ASE calculator or a potential from load_potential; got {type(calculator).__name__}."
         )

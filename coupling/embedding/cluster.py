@@ -141,14 +141,7 @@ def cut_cluster(atoms: Atoms, region: Region, core: Mask | None = None) -> Clust
         chosen = inside_cell(atoms, core, region.cell)
         taken = np.ones(len(chosen.indices), dtype=bool)
     else:
-        reach = region.blend + region.buffer
-        beyond = 0.0 if region.links is None else 2.0 * farthest_bond(atoms, region.links)
-        chosen = surroundings(atoms, core, reach + beyond)
-        numbers = atoms.numbers[chosen.indices]
-        taken = chosen.distance <= reach
-        if region.links is not None:
-            taken = absorb(chosen, taken, numbers, region.links)
-            caps = cut_bonds(chosen, taken, numbers, region.links)
+        chosen, taken, caps = _around(atoms, region, core)
     _refuse_images(chosen, taken, atoms, region)
     indices = chosen.indices[taken]
     symbols = [*(atoms.symbols[int(i)] for i in indices), *[caps.element] * len(caps.inner)]
@@ -163,6 +156,23 @@ def cut_cluster(atoms: Atoms, region: Region, core: Mask | None = None) -> Clust
         pbc=np.array(atoms.pbc),
         symbols=tuple(symbols),
     )
+
+
+def _around(atoms: Atoms, region: Region, core: Mask) -> tuple[Surroundings, Mask, Caps]:
+    """Return the atoms around a core, those of them that C takes in, and the caps on the bonds cut."""
+    reach = region.blend + region.buffer
+    if region.links is None:
+        chosen = surroundings(atoms, core, reach)
+        return chosen, np.ones(len(chosen.indices), dtype=bool), Caps.none()
+    bond, radius = farthest_bond(atoms, region.links), reach
+    while True:
+        radius += 2.0 * bond
+        chosen = surroundings(atoms, core, radius)
+        numbers = atoms.numbers[chosen.indices]
+        taken = absorb(chosen, chosen.distance <= reach, numbers, region.links)
+        # Atoms that join have bonds of their own: all of their partners must have been looked at.
+        if chosen.distance[taken].max() <= radius - bond:
+            return chosen, taken, cut_bonds(chosen, taken, numbers, region.links)
 
 
 def fade(distance: Array, width: float) -> Array:

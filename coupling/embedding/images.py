@@ -18,8 +18,8 @@ Indices = NDArray[np.int64]
 
 #: A boundary between atoms is sought where they leave at least this much room (Å), within this share of the cell.
 _ROOM, _SEARCH = 0.4, 0.25
-#: Atoms of a sub-cell this close (Å), across its boundary, are one atom counted twice.
-_SAME = 0.8
+#: This share of the atoms beside a sub-cell must lie this close (Å) to an image of one inside: then its vectors are periods.
+_SHARE, _SAME = 0.8, 0.8
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -123,7 +123,7 @@ def inside_cell(atoms: Atoms, core: Mask, cell: SubCell) -> Surroundings:
             f"The core of {int(core.sum())} atoms does not fit into its periodic sub-cell {cell.vectors.round(3).tolist()} Å. "
             "Make the cell larger or the core smaller."
         )
-    _check_periods(around.relative[inside], cell)
+    _check_periods(fractional, inside, cell)
     return Surroundings(
         indices=around.indices[inside],
         relative=around.relative[inside],
@@ -145,16 +145,22 @@ def _boundary(fractional: Array, wanted: float, length: float) -> float:
     return float(centres[roomy][np.flatnonzero(distance <= distance.min() + 1e-6)[-1]])
 
 
-def _check_periods(relative: Array, cell: SubCell) -> None:
-    """Refuse a sub-cell in which atoms meet their neighbours' images."""
-    box = cell.vectors.copy()
-    box[~cell.periodic] *= 10.0
-    probe = Atoms(numbers=np.ones(len(relative)), positions=relative, cell=box, pbc=cell.periodic)
-    if len(relative) < 2:
+def _check_periods(fractional: Array, inside: Mask, cell: SubCell) -> None:
+    """Refuse vectors that do not repeat the environment: atoms outside must be images of atoms inside."""
+    lower, upper = fractional[inside].min(axis=0), fractional[inside].max(axis=0)
+    beside = ~inside & np.all(cell.periodic | ((fractional >= lower) & (fractional <= upper)), axis=1)
+    if not beside.any():
         return
-    distances = probe.get_all_distances(mic=True)[np.triu_indices(len(relative), 1)]
-    if distances.min() < _SAME:
+    shifts = np.stack(np.meshgrid(*[(-1, 0, 1) if p else (0,) for p in cell.periodic], indexing="ij"), -1).reshape(
+        -1, 3
+    )
+    images = (fractional[inside] + shifts[:, None]).reshape(-1, 3) @ cell.vectors
+    # Those in cells next to it: images of farther ones were not made.
+    near = np.all(np.abs(fractional[beside] - 0.5 * (lower + upper)) <= 1.0, axis=1)
+    distance = cKDTree(images).query(fractional[beside][near] @ cell.vectors)[0]
+    if len(distance) and np.quantile(distance, _SHARE) > _SAME:
         raise EmbeddingError(
-            f"In the periodic sub-cell {cell.vectors.round(3).tolist()} Å two of {len(relative)} atoms come as close as "
-            f"{distances.min():.2f} Å: its vectors are no periods of the environment. Give multiples of the lattice's own."
+            f"The periodic sub-cell {cell.vectors.round(3).tolist()} Å does not repeat what is around it: of the atoms beside it "
+            f"{np.mean(distance > _SAME):.0%} are more than {_SAME} Å from any image of one inside. Give multiples of the "
+            "lattice's own periods."
         )

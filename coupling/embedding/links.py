@@ -60,11 +60,15 @@ def absorb(around: Surroundings, inside: Mask, numbers: Indices, links: Links) -
         inside: (k,) those of core and buffer.
         numbers: (k,) atomic numbers.
         links: what a bond is.
+
+    Raises:
+        CapError: a cut bond has a metal at one end.
     """
     first, second = _bonds(around.relative, numbers, links)
     found = inside.copy()
     while True:
         crossing = found[first] & ~found[second]
+        _refuse_metals(around, numbers, first[crossing], second[crossing])
         partners = np.bincount(second[crossing], minlength=len(found))
         joins = (partners >= 2) | ((partners >= 1) & (numbers == 1))
         # The one bond of a hydrogen inside is not cut either.
@@ -76,23 +80,10 @@ def absorb(around: Surroundings, inside: Mask, numbers: Indices, links: Links) -
 
 
 def cut_bonds(around: Surroundings, inside: Mask, numbers: Indices, links: Links) -> Caps:
-    """Return caps on all bonds from inside to outside.
-
-    Raises:
-        CapError: a cut bond has a metal at one end.
-    """
+    """Return caps on all bonds from inside to outside."""
     first, second = _bonds(around.relative, numbers, links)
     crossing = inside[first] & ~inside[second]
     first, second = first[crossing], second[crossing]
-    covalent = np.isin(numbers, _COVALENT_NUMBERS)
-    metallic = np.flatnonzero(~(covalent[first] & covalent[second]))
-    if len(metallic):
-        a, b = first[metallic[0]], second[metallic[0]]
-        raise CapError(
-            f"A cap would sit on the bond between atom {around.indices[a]} ({chemical_symbols[numbers[a]]}) and atom "
-            f"{around.indices[b]} ({chemical_symbols[numbers[b]]}), one of {len(metallic)} cut bonds with a metal: caps close "
-            "covalent bonds only. Leave links out (none for metals), or move the edge of the region by another buffer."
-        )
     row = np.cumsum(inside) - 1
     return Caps(
         inner=row[first],
@@ -100,6 +91,20 @@ def cut_bonds(around: Surroundings, inside: Mask, numbers: Indices, links: Links
         relative=around.relative[second],
         ratio=links.ratio(numbers[first], numbers[second]),
         element=links.element,
+    )
+
+
+def _refuse_metals(around: Surroundings, numbers: Indices, first: Indices, second: Indices) -> None:
+    """Refuse to cut a bond with a metal by a cap."""
+    covalent = np.isin(numbers, _COVALENT_NUMBERS)
+    metallic = np.flatnonzero(~(covalent[first] & covalent[second]))
+    if len(metallic) == 0:
+        return
+    a, b = first[metallic[0]], second[metallic[0]]
+    raise CapError(
+        f"A cap would sit on the bond between atom {around.indices[a]} ({chemical_symbols[numbers[a]]}) and atom "
+        f"{around.indices[b]} ({chemical_symbols[numbers[b]]}), one of {len(metallic)} cut bonds with a metal: caps close "
+        "covalent bonds only. Leave links out (none for metals), or move the edge of the region by another buffer."
     )
 
 
