@@ -75,6 +75,10 @@ class CapError(EmbeddingError):
     """A bond cut by the edge of a quantum region that no link atom can close."""
 
 
+class PathError(EmbeddingError):
+    """Frames along which no energy can be taken from the forces, or whose error stays above what is asked for."""
+
+
 class HandshakeConvergenceError(RuntimeError):
     """No coupled equilibrium was found.
 

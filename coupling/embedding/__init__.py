@@ -5,22 +5,27 @@ from coupling.embedding.base import CoreChange, Embedding
 from coupling.embedding.cluster import Cluster, cut_cluster
 from coupling.embedding.force_mixing import ForceMixing
 from coupling.embedding.links import Caps
+from coupling.embedding.moving import MovingEmbedding
 from coupling.embedding.region import CoreSelection, Links, Region, SubCell
 from coupling.embedding.selection import Indices, Near, Score, Selection, Species, Within
-from coupling.embedding.selection_structure import Coordination, NearTip
+from coupling.embedding.selection_structure import BondTip, Coordination, NearTip
 from coupling.embedding.subtractive import SubtractiveEmbedding
+from coupling.embedding.transition import CoreMove
 
 __all__ = [
+    "BondTip",
     "Caps",
     "Cluster",
     "Coordination",
     "CoreChange",
+    "CoreMove",
     "CoreSelection",
     "Embedding",
     "EmbeddingAccount",
     "ForceMixing",
     "Indices",
     "Links",
+    "MovingEmbedding",
     "Near",
     "NearTip",
     "Region",

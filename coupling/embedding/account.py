@@ -137,7 +137,13 @@ def site_energies(potential: Potential, atoms: Atoms) -> Array | None:
 
 def remainder_of(whole: Potential, region: Potential, atoms: Atoms, cluster: Cluster) -> Remainder | None:
     """Return what of E_ML(all) − E_ML(C) does not cancel, from the site energies of both."""
-    full, cut = site_energies(whole, atoms), site_energies(region, cluster.structure(atoms))
+    return remainder_between(
+        site_energies(whole, atoms), site_energies(region, cluster.structure(atoms)), cluster=cluster
+    )
+
+
+def remainder_between(full: Array | None, cut: Array | None, *, cluster: Cluster) -> Remainder | None:
+    """Return what does not cancel between ε(all) of all atoms and ε(C) of C with its caps; None where one is not known."""
     if full is None or cut is None:
         return None
     own = len(cluster)

@@ -102,14 +102,12 @@ class Embedding(Calculator):
             EmbeddingError: an empty core, an atom that is core of two regions, a cluster that cannot be cut.
             UnknownElementError: an engine does not know an element.
         """
-        before = [self._mask(k, len(atoms)) for k in range(len(self.regions))] if self._fits(atoms) else None
+        before = [self._mask(k, len(atoms)) for k in range(len(self.regions))] if self.fits(atoms) else None
         cores = [region.choose(atoms, None if before is None else before[k]) for k, region in enumerate(self.regions)]
         self._check_cores(atoms, cores)
         clusters = tuple(cut_cluster(atoms, region, core) for region, core in zip(self.regions, cores, strict=True))
         self._check_engines(atoms, clusters)
-        self.clusters = clusters
-        self._bound_to = tuple(atoms.numbers)
-        self.results = {}
+        self.adopt(atoms, clusters)
         old = before or [np.zeros(len(atoms), dtype=bool)] * len(cores)
         return tuple(
             CoreChange(
@@ -122,14 +120,20 @@ class Embedding(Calculator):
             for cluster, core, was in zip(clusters, cores, old, strict=True)
         )
 
+    def adopt(self, atoms: Atoms, clusters: Sequence[Cluster]) -> None:
+        """Take clusters as they are, wherever these atoms were when they were cut."""
+        self.clusters = tuple(clusters)
+        self._bound_to = tuple(atoms.numbers)
+        self.results = {}
+
     def evaluate_parts(self, atoms: Atoms, *, stress: bool = False) -> Evaluated:
         """Evaluate the whole by ML and every C by both engines (collective where there is a communicator).
 
         Raises:
             EvaluationError: an engine has no usable answer.
         """
-        atoms = self._same_everywhere(atoms)
-        if not self._fits(atoms):
+        atoms = self.same_everywhere(atoms)
+        if not self.fits(atoms):
             self.reselect(atoms)
         structures = [cluster.structure(atoms) for cluster in self.clusters]
         in_cell = [stress and cluster.periodic for cluster in self.clusters]
@@ -171,14 +175,19 @@ class Embedding(Calculator):
         self.results = self._results(self.atoms, stress=self._stress)
 
     def _results(self, atoms: Atoms, *, stress: bool) -> dict[str, Any]:
-        """Return what ASE asks for; each scheme its own."""
+        stress = stress and "stress" in self.implemented_properties and bool(atoms.pbc.all())
+        return self.combine(atoms, self.evaluate_parts(atoms, stress=stress), stress=stress)
+
+    def combine(self, atoms: Atoms, parts: Evaluated, *, stress: bool = False) -> dict[str, Any]:
+        """Return what ASE asks for, made of the parts for `clusters`; each scheme its own."""
         raise NotImplementedError
 
     def _correction(self, parts: Evaluated, k: int, count: int) -> Array:
         """Return F_QM(C) − F_ML(C) of a region, carried to all atoms, (count, 3), eV/Å."""
         return self.clusters[k].forces_on_all(parts.quantum[k].forces - parts.ml[k].forces, count)
 
-    def _fits(self, atoms: Atoms) -> bool:
+    def fits(self, atoms: Atoms) -> bool:
+        """Whether clusters have been cut for these atoms."""
         return bool(self.clusters) and self._bound_to == tuple(atoms.numbers)
 
     def _mask(self, k: int, count: int) -> Mask:
@@ -206,7 +215,7 @@ class Embedding(Calculator):
             if self.qm.capabilities.electronic and not cluster.periodic:
                 check_electrons(cluster, atoms)
 
-    def _same_everywhere(self, atoms: Atoms) -> Atoms:
+    def same_everywhere(self, atoms: Atoms) -> Atoms:
         """Return the atoms of the first rank, so that no rank drifts away from the others."""
         if self.comm is None or self.comm.size == 1:
             return atoms

@@ -32,8 +32,8 @@ class ForceMixing(Embedding):
 
     implemented_properties = ["forces"]  # noqa: RUF012 - ASE's own convention
 
-    def _results(self, atoms: Atoms, *, stress: bool) -> dict[str, Any]:
-        parts = self.evaluate_parts(atoms)
+    def combine(self, atoms: Atoms, parts: Evaluated, *, stress: bool = False) -> dict[str, Any]:
+        """Return the mixed forces."""
         return {"forces": self.mixed(parts, len(atoms))}
 
     def mixed(self, parts: Evaluated, count: int) -> Array:

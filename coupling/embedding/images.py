@@ -118,17 +118,21 @@ def inside_cell(atoms: Atoms, core: Mask, cell: SubCell) -> Surroundings:
         else:
             upper, lower = _boundary(f, 0.5, length), _boundary(f, -0.5, length)
         inside &= (f >= lower) & (f < upper)
-    if not inside[around.core].all():
+    # In whatever image an atom of the core is inside, it is core: along a short period the core may wind around it.
+    own = core[around.indices] & inside
+    if len(np.unique(around.indices[own])) < len(rows):
         raise EmbeddingError(
             f"The core of {int(core.sum())} atoms does not fit into its periodic sub-cell {cell.vectors.round(3).tolist()} Å. "
             "Make the cell larger or the core smaller."
         )
-    _check_periods(fractional, inside, cell)
+    if not cell.trusted:
+        _check_periods(fractional, inside, cell)
+    pick = np.flatnonzero(inside)[np.argsort(~own[inside], kind="stable")]
     return Surroundings(
-        indices=around.indices[inside],
-        relative=around.relative[inside],
-        distance=around.distance[inside],
-        core=around.core[inside],
+        indices=around.indices[pick],
+        relative=around.relative[pick] - around.relative[pick[0]],
+        distance=np.where(own[pick], 0.0, around.distance[pick]),
+        core=own[pick],
     )
 
 

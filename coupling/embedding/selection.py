@@ -121,29 +121,29 @@ class Near(Selection):
     """Atoms within a radius of a point or of an atom, by the nearest periodic image.
 
     Attributes:
-        place: (3,) Å, or the number of an atom, which is chosen itself.
+        point: (3,) Å, or the number of an atom, which is chosen itself.
         radius: within which atoms enter, Å.
         leave: beyond which they leave, Å; the radius by default (no hysteresis).
     """
 
-    place: int | tuple[float, ...]
+    point: int | tuple[float, ...]
     radius: float
     _: KW_ONLY
     leave: float | None = None
 
     def __post_init__(self) -> None:
         check_radii("Near", self.radius, self.leave)
-        if isinstance(self.place, int | np.integer):
-            Indices(int(self.place))
+        if isinstance(self.point, int | np.integer):
+            Indices(int(self.point))
             return
-        object.__setattr__(self, "place", point(self.place, (3,), "Near"))
+        object.__setattr__(self, "point", coordinates(self.point, (3,), "Near"))
 
     def _chosen(self, atoms: Atoms, current: Mask) -> Mask:
-        if isinstance(self.place, int | np.integer):
-            Indices(int(self.place)).select(atoms)
-            place = atoms.positions[self.place]
+        if isinstance(self.point, int | np.integer):
+            Indices(int(self.point)).select(atoms)
+            place = atoms.positions[self.point]
         else:
-            place = np.array(self.place)
+            place = np.array(self.point)
         return by_distance(distance_to_point(atoms, place), self.radius, self.leave, current)
 
 
@@ -235,7 +235,7 @@ class Intersection(Selection):
         return self.first.select(atoms, current) & self.second.select(atoms, current)
 
 
-def point(given: Any, sizes: tuple[int, ...], what: str) -> tuple[float, ...]:
+def coordinates(given: Any, sizes: tuple[int, ...], what: str) -> tuple[float, ...]:
     """Coordinates (Å) as a tuple of one of the sizes.
 
     Raises:

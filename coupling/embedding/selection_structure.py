@@ -15,7 +15,7 @@ from atomistic.pair_list import PairList
 from coupling.crack.bonds import Bonds
 from coupling.crack.tip import BROKEN, TipPosition, tip_by_bonds
 from coupling.embedding.distances import distance_to_front, distance_to_point
-from coupling.embedding.selection import Array, Mask, Selection, by_distance, check_radii, point
+from coupling.embedding.selection import Array, Mask, Selection, by_distance, check_radii, coordinates
 from coupling.errors import SelectionError
 
 #: A place: (2,) of a line along z, (3,) of a point, Å, or what `tip_by_bonds` gives (a line at y = 0).
@@ -27,8 +27,8 @@ _MIDWAY = {
     "bcc": 0.5 * (1.0 + (4.0 / 3.0) ** 0.5),
     "diamond": 0.5 * (1.0 + (8.0 / 3.0) ** 0.5),
 }
-#: First-neighbour distance over lattice constant; hcp has a itself where c/a ≥ 1.633.
-_NEAREST = {"fcc": 0.5**0.5, "bcc": 0.75**0.5, "diamond": 0.1875**0.5}
+#: First-neighbour distance over lattice constant; of hcp that in the basal plane, the other one differing by a percent or two.
+_NEAREST = {"fcc": 0.5**0.5, "hcp": 1.0, "bcc": 0.75**0.5, "diamond": 0.1875**0.5}
 #: Two atoms are bonded up to this times the sum of their covalent radii (Cordero et al. 2008).
 BONDED = 1.25
 
@@ -52,7 +52,7 @@ class NearTip(Selection):
     def __post_init__(self) -> None:
         check_radii("NearTip", self.radius, self.leave)
         if not callable(self.tip):
-            object.__setattr__(self, "tip", point(self.tip, (2, 3), "NearTip"))
+            object.__setattr__(self, "tip", coordinates(self.tip, (2, 3), "NearTip"))
 
     def _chosen(self, atoms: Atoms, current: Mask) -> Mask:
         found: Any = self.tip(atoms) if callable(self.tip) else self.tip
@@ -63,7 +63,7 @@ class NearTip(Selection):
                     f"NearTip: {which} bond across the crack's plane is broken, so that there is no tip between"
                 )
             found = (found.x, 0.0)
-        place = np.array(point(found, (2, 3), "the tip of NearTip"))
+        place = np.array(coordinates(found, (2, 3), "the tip of NearTip"))
         distance = distance_to_point(atoms, place) if len(place) == 3 else distance_to_front(atoms, place)
         return by_distance(distance, self.radius, self.leave, current)
 
@@ -183,8 +183,4 @@ def nearest_shell(atoms: Atoms) -> float:
             f"Coordination(cutoff='nearest'): the reference crystal of {chemical_symbols[elements[0]]} is {structure}, none of "
             f"{', '.join(_MIDWAY)}: give a length or 'covalent'"
         )
-    a = float(state["a"])
-    if structure == "hcp":
-        # Nearest neighbours lie in the basal plane, or between planes where c/a is below the ideal one.
-        return _MIDWAY["hcp"] * min(a, a * float(np.sqrt(1.0 / 3.0 + 0.25 * state["c/a"] ** 2)))
-    return _MIDWAY[structure] * _NEAREST[structure] * a
+    return _MIDWAY[structure] * _NEAREST[structure] * float(state["a"])

@@ -46,9 +46,8 @@ class SubtractiveEmbedding(Embedding):
                     "begins at the core. Leave blend out, or take ForceMixing."
                 )
 
-    def _results(self, atoms: Atoms, *, stress: bool) -> dict[str, Any]:
-        stress = stress and bool(atoms.pbc.all())
-        parts = self.evaluate_parts(atoms, stress=stress)
+    def combine(self, atoms: Atoms, parts: Evaluated, *, stress: bool = False) -> dict[str, Any]:
+        """Return energy, forces and stress."""
         energy = parts.whole.energy + sum(q.energy - m.energy for q, m in zip(parts.quantum, parts.ml, strict=True))
         forces = parts.whole.forces.copy()
         for k in range(len(self.clusters)):
