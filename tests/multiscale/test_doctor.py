@@ -8,6 +8,7 @@ import sys
 import pytest
 from rich.console import Console
 
+from atomistic.oracle import available_engines
 from multiscale import doctor
 
 
@@ -23,6 +24,14 @@ def test_a_missing_engine_comes_with_its_install_line(monkeypatch):
     assert doctor._fem().state == "broken"
     assert doctor._fem().install == 'pip install "multiscale-mlip[fem]"'
     assert doctor._mpi_alone().state == "broken"
+
+
+def test_quantum_engines_have_the_install_lines_of_their_errors():
+    lines = {install for _, _, install in doctor.ENGINES}
+    assert {info.install for info in available_engines()} <= lines
+    here = console()
+    doctor.print_potentials(console=here)
+    assert "Quantum engines" in here.file.getvalue()
 
 
 def test_a_self_test_that_fails_is_a_finding_and_no_crash():
