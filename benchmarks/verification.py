@@ -44,6 +44,9 @@ SUBJECTS = {
     "mixed_mode": "γ-surfaces and coupled laws of (111) planes. Targets: published stacking faults; atoms; any path, one work.",
     "renormalised": "A beam on ever coarser meshes, laws of one plane and of N. Target: the beam with its planes resolved.",
     "elastic_3d": "Elastic block in space by multigrid, 206,763 unknowns. Target: bare DOLFINx, same PETSc options; two ranks.",
+    "embedding": "Quantum regions in an MLIP. Targets: plain ML, sums of parts, finite differences, ΣF = 0, the longer call.",
+    "embedding_nve": "Drift of embedded dynamics, with confidence intervals. Target: plain ML on the same structure.",
+    "embedding_peers": "The same beside ASE's ForceQMMM and SimpleQMMM. Target: the quantum engine on everything.",
     "inclusion": "Debonding of two inclusions. Target: a run of the FEniCSx tour's script (J. Bleyer), same problem and law.",
     "main_job": "The main job, examples/adhesion.yaml: phases, potential calls, memory, closure of the energy ledger.",
 }
@@ -56,6 +59,8 @@ PICTURES = {
     "all_atom",
     "bicrystal",
     "contact",
+    "embedding",
+    "embedding_nve",
     "fragmentation",
     "inclusion",
     "laws",

@@ -6,6 +6,7 @@ from coupling.embedding.cluster import Cluster, cut_cluster
 from coupling.embedding.force_mixing import ForceMixing
 from coupling.embedding.links import Caps
 from coupling.embedding.moving import MovingEmbedding
+from coupling.embedding.path_energy import PathEnergyObserver, loop_work, path_energy
 from coupling.embedding.region import CoreSelection, Links, Region, SubCell
 from coupling.embedding.selection import Indices, Near, Score, Selection, Species, Within
 from coupling.embedding.selection_structure import BondTip, Coordination, NearTip
@@ -28,6 +29,7 @@ __all__ = [
     "MovingEmbedding",
     "Near",
     "NearTip",
+    "PathEnergyObserver",
     "Region",
     "RegionAccount",
     "Remainder",
@@ -38,4 +40,6 @@ __all__ = [
     "SubtractiveEmbedding",
     "Within",
     "cut_cluster",
+    "loop_work",
+    "path_energy",
 ]

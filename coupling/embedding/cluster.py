@@ -100,7 +100,8 @@ class Cluster:
         along = places @ np.linalg.inv(directions)
         lower, extent = along.min(axis=0), np.ptp(along, axis=0)
         step = max(self.region.vacuum, 1.0) / np.linalg.norm(directions, axis=1)
-        length = np.where(ends_freely, (np.ceil(extent / step) + 2.0) * step, 1.0)
+        # A flat molecule along an axis has an extent of zero, give or take rounding.
+        length = np.where(ends_freely, (np.ceil(extent / step - 1e-6) + 2.0) * step, 1.0)
         start = np.where(ends_freely, lower + 0.5 * (extent - length), lower - 0.5 * (1.0 - extent))
         return length[:, None] * directions, start @ directions
 

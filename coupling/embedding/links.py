@@ -83,7 +83,9 @@ def cut_bonds(around: Surroundings, inside: Mask, numbers: Indices, links: Links
     """Return caps on all bonds from inside to outside."""
     first, second = _bonds(around.relative, numbers, links)
     crossing = inside[first] & ~inside[second]
-    first, second = first[crossing], second[crossing]
+    # In an order that the atoms give, not the search: results kept on disk are found by it.
+    order = np.lexsort((around.indices[second[crossing]], first[crossing]))
+    first, second = first[crossing][order], second[crossing][order]
     row = np.cumsum(inside) - 1
     return Caps(
         inner=row[first],

@@ -50,8 +50,13 @@ class SubtractiveEmbedding(Embedding):
         """Return energy, forces and stress."""
         energy = parts.whole.energy + sum(q.energy - m.energy for q, m in zip(parts.quantum, parts.ml, strict=True))
         forces = parts.whole.forces.copy()
-        for k in range(len(self.clusters)):
-            forces += self._correction(parts, k, len(atoms))
+        single = "float32" in (self.qm.capabilities.precision, self.ml_region.capabilities.precision)
+        for k, cluster in enumerate(self.clusters):
+            change = self._correction(parts, k, len(atoms))
+            if single:
+                # Forces within C add up to zero: what single precision leaves of their sum is rounding, and goes back to C.
+                change[cluster.indices] -= change.sum(axis=0) / len(cluster)
+            forces += change
         found: dict[str, Any] = {"energy": energy, "free_energy": energy, "forces": forces}
         if stress:
             found["stress"] = full_3x3_to_voigt_6_stress(self._whole_stress(parts, atoms))
