@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import Atoms
@@ -62,6 +62,16 @@ class Stack:
         cell[2, 2] += opening
         atoms.set_cell(cell, scale_atoms=False)
         return atoms
+
+    def repeated(self, first: int, second: int) -> Stack:
+        """Return the stack with its cell repeated along the two vectors of the plane."""
+        copies = first * second
+        return replace(
+            self,
+            atoms=self.atoms.repeat((first, second, 1)),
+            plane_of_atom=np.tile(self.plane_of_atom, copies),
+            area=copies * self.area,
+        )
 
 
 def build_stack(crystal: Crystal, *, plane: Sequence[int], n_planes: int, cut: str | int = "widest") -> Stack:

@@ -58,7 +58,8 @@ class AtomCluster:
     """A potential bound to n atoms: free in all directions, periodic along z, or periodic in a whole cell.
 
     Positions are (n, 3), Å. Where the potential has analytic second derivatives (the embedded-atom ones) there is also
-    `hessian(positions, weights)`, a sparse (3n, 3n) matrix; other clusters lack that attribute.
+    `hessian(positions, weights)`, a sparse (3n, 3n) matrix; other clusters lack that attribute. `periodic` (3,) says along
+    which axes the body repeats.
 
     Args:
         potential: what drives the atoms.
@@ -92,7 +93,7 @@ class AtomCluster:
         self.comm = comm
         self.symbols = symbols
         potential.check_elements([symbols] if isinstance(symbols, str) else symbols)
-        self._periodic = np.array([cell is not None, cell is not None, cell is not None or thickness is not None])
+        self.periodic = np.array([cell is not None, cell is not None, cell is not None or thickness is not None])
         self._cell = np.diag([0.0, 0.0, thickness or 0.0]) if cell is None else np.array(cell, dtype=float)
         if self._cell.shape != (3, 3) or (cell is not None and not abs(np.linalg.det(self._cell)) > 1e-9):
             raise AtomisticError(f"The cell must be three independent vectors as rows, (3, 3), Å; got {cell!r}.")
@@ -173,6 +174,21 @@ class AtomCluster:
             raise AtomisticError(f"{self.name!r} has no analytic second derivatives.")
         return self._bound(model, len(y)).hessian(y, weights)
 
+    def of(self, symbols: Sequence[str]) -> AtomCluster:
+        """Return the same potential bound to other atoms of a body with the same periods."""
+        periodic = self.periodic
+        return AtomCluster(
+            self.potential,
+            symbols=list(symbols),
+            thickness=float(self._cell[2, 2]) if periodic[2] and not periodic[0] else None,
+            cell=self._cell if periodic[0] else None,
+            comm=self.comm,
+        )
+
+    def structure(self, positions: Array) -> Atoms:
+        """Return the atoms at positions (n, 3), Å, in the cell in which they would be evaluated."""
+        return self._placed(self._checked(positions)).copy()
+
     def _evaluate(self, y: Array, weights: Array | None) -> tuple[float, Array]:
         """Evaluate on this rank; energies of sites are added in double even where the model's own sum is single."""
         atoms = self._placed(y)
@@ -209,7 +225,7 @@ class AtomCluster:
         """Return the embedded-atom potential bound to this many atoms."""
         if self._eam is None or self._eam.count != count:
             symbols = [self.symbols] * count if isinstance(self.symbols, str) else self.symbols
-            self._eam = model.cluster(symbols, cell=self._cell, periodic=self._periodic)
+            self._eam = model.cluster(symbols, cell=self._cell, periodic=self.periodic)
         return self._eam
 
     def _on_ranks[Result](self, evaluate: Callable[[], Result]) -> Result:
@@ -226,11 +242,11 @@ class AtomCluster:
 
     def _placed(self, y: Array) -> Atoms:
         """Return the atoms at these positions, in a cell with enough room in directions that are not periodic."""
-        free = ~self._periodic
+        free = ~self.periodic
         atoms = self._atoms
         if atoms is None or len(atoms) != len(y):
             symbols = [self.symbols] * len(y) if isinstance(self.symbols, str) else list(self.symbols)
-            atoms = self._atoms = Atoms(symbols, cell=self._cell, pbc=self._periodic)
+            atoms = self._atoms = Atoms(symbols, cell=self._cell, pbc=self.periodic)
         extent = np.ptp(y, axis=0) if len(y) else np.zeros(3)
         cutoff = self.potential.capabilities.cutoff or _UNKNOWN_CUTOFF
         lengths = np.diag(atoms.cell.array)

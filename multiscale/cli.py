@@ -11,8 +11,8 @@ from typing import Any
 
 DESCRIPTION = "Atoms driven by interatomic potentials and finite elements, every piece of energy counted once."
 EPILOG = (
-    'Start with "multiscale init fracture" (adhesion, contact, defect), then "multiscale run fracture.yaml"; parallel: '
-    '"mpirun -n 4".'
+    'Start with "multiscale init fracture" (adhesion, contact, defect, embedding), then "multiscale run fracture.yaml"; '
+    'parallel: "mpirun -n 4".'
 )
 
 
@@ -44,12 +44,18 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run a case", description="Run a case and write everything to a directory.")
-    run.add_argument("case", type=Path, metavar="CASE.yaml")
-    run.add_argument("-o", "--output", type=Path, metavar="DIR", help="run directory (default: runs/CASE)")
-    run.add_argument("--force", action="store_true", help="write into a directory that is not empty")
-    run.add_argument("--quiet", action="store_true", help="show no progress")
-    _add_traceback(run)
+    _add_run_arguments(run)
     run.set_defaults(command=_run)
+
+    embedding = commands.add_parser("embedding", help="tools for quantum regions: the buffer that they need")
+    tools = embedding.add_subparsers(title="tools", required=True, metavar="TOOL")
+    converge = tools.add_parser(
+        "converge",
+        help="error of the core's forces against the buffer, and the buffer to take",
+        description="Compute the error of the core's forces against the buffer, with a plot and a recommended width.",
+    )
+    _add_run_arguments(converge)
+    converge.set_defaults(command=_converge)
 
     validate = commands.add_parser(
         "validate",
@@ -61,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     validate.set_defaults(command=_validate)
 
     init = commands.add_parser("init", help="write a commented case file", description="Write a commented case file.")
-    init.add_argument("study", metavar="STUDY", help="adhesion, contact, defect or fracture")
+    init.add_argument("study", metavar="STUDY", help="adhesion, contact, defect, embedding or fracture")
     init.add_argument("-o", "--output", metavar="FILE", help="file to write (default: STUDY.yaml; - for the terminal)")
     init.add_argument("--force", action="store_true", help="write over an existing file")
     init.set_defaults(command=_init)
@@ -112,6 +118,14 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("case", type=Path, metavar="CASE.yaml")
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="run directory (default: runs/CASE)")
+    parser.add_argument("--force", action="store_true", help="write into a directory that is not empty")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    _add_traceback(parser)
+
+
 def _add_traceback(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--traceback", action="store_true", help="show where in the code an error arose")
 
@@ -140,14 +154,17 @@ class _OneRank:
         return value
 
 
-def _load_together(path: Path, comm: Any) -> Any:
-    """Read the case on rank 0 and give it, or the error, to all ranks."""
+def _load_together(path: Path, comm: Any, study: str | None = None) -> Any:
+    """Read the case, of this study alone where one is named, on rank 0 and give it, or the error, to all ranks."""
     from multiscale.config import CaseError, load_case
+    from multiscale.config.load import refuse_other_study
 
     outcome: Any = None
     if comm.rank == 0:
         try:
             outcome = load_case(path)
+            if study is not None:
+                refuse_other_study(path, outcome, study)
         except CaseError as error:
             outcome = error
     outcome = comm.bcast(outcome, root=0)
@@ -178,12 +195,16 @@ def _guarded(work: Any, arguments: argparse.Namespace, *, comm: Any, directory: 
     return failures.run_together(work, comm=comm, report=report)
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _converge(arguments: argparse.Namespace) -> int:
+    return _run(arguments, study="embedding")
+
+
+def _run(arguments: argparse.Namespace, study: str | None = None) -> int:
     comm = _world()
     directory = (arguments.output or Path("runs") / arguments.case.stem).absolute()
 
     def work() -> None:
-        case = _load_together(arguments.case, comm)
+        case = _load_together(arguments.case, comm, study)
         from multiscale.progress import Progress
         from multiscale.studies import runner
 

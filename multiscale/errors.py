@@ -19,3 +19,7 @@ class ValidityError(StudyError):
 
 class CrackLoadError(StudyError):
     """A load that the body cannot be given."""
+
+
+class StructureFileError(StudyError):
+    """A structure that cannot be read or built."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ KEYS_BY_ERROR: dict[str, tuple[tuple[str, ...], ...]] = {
     "ModelFileError": (("potential",),),
     "MissingEngineError": (("potential",),),
     "DeviceError": (("device",),),
-    "UnknownElementError": (("crystal", "element"),),
-    "CrystalError": (("crystal",),),
+    "UnknownElementError": (("crystal", "element"), ("structure",)),
+    "CrystalError": (("crystal",), ("structure", "crystal")),
     "InvalidPlaneError": (("crack", "plane"), ("interface", "plane"), ("body", "plane")),
     "UnknownCutError": (("crack", "cut"),),
     "InvalidCurveError": (("decohesion",),),
@@ -49,6 +50,12 @@ KEYS_BY_ERROR: dict[str, tuple[tuple[str, ...], ...]] = {
     "CohesiveZoneError": (("zone", "radius"),),
     "ValidityError": (("zone", "radius"),),
     "CrackLoadError": (("load",),),
+    "StructureFileError": (("structure",),),
+    "SelectionError": (("embedding", "core"),),
+    "CapError": (("embedding", "links"),),
+    "EmbeddingError": (("embedding",),),
+    "OracleInputError": (("embedding", "engine"),),
+    "OracleCacheError": (("embedding", "cache"),),
 }
 """The key of a case that a mistake found further down comes from; studies call some things by different names."""
 
@@ -66,6 +73,16 @@ def is_ours(error: BaseException) -> bool:
     return type(error).__module__.partition(".")[0] in PACKAGES
 
 
+@contextmanager
+def caused_by(*keys: str) -> Iterator[None]:
+    """Point at these keys of the case for mistakes made within, where their class alone would point elsewhere."""
+    try:
+        yield
+    except (ValueError, ImportError) as error:
+        error.__dict__.setdefault("case_keys", keys)
+        raise
+
+
 def message(error: BaseException, *, case_file: Path | None = None) -> str:
     """What to tell about an error; with a case file, where in it the cause is."""
     if isinstance(error, CaseError):
@@ -81,6 +98,8 @@ def _place(error: BaseException, case_file: Path | None) -> str:
     """ "case.yaml:3:10: crystal.element: " for an error whose class tells which key it comes from."""
     names = [cls.__name__ for cls in type(error).__mro__]
     choices = next((KEYS_BY_ERROR[name] for name in names if name in KEYS_BY_ERROR), None)
+    if "case_keys" in error.__dict__:
+        choices = (error.__dict__["case_keys"],)
     if case_file is None or choices is None:
         return ""
     from multiscale.config.load import locate, study_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -52,6 +53,16 @@ STYLE: dict[str, Any] = {
 }
 
 
+PICTURED = (
+    (("buffers.csv",), "embedding"),
+    (("separation_clean.csv",), "impurity"),
+    (("contact.csv",), "contact"),
+    (("zone.npz", "interaction.csv"), "defect"),
+    (("path.csv",), "patch"),
+)
+"""Files one of which tells that there are more figures to draw, and whose module draws them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunData:
     """What the figures are drawn from: the tables of a run directory that exist, and the last fields."""
@@ -88,8 +99,7 @@ def make_plots(directory: str | Path) -> list[Path]:
     """Draw every figure for which the run directory holds data, as PNG beside it.
 
     Returns:
-        The files written: separation.png, stacks.png, load_opening.png, specimen.png, energy.png, or those of a defect, of a zone
-        at an interface or of a crack, as far as possible.
+        The files written: separation.png, stacks.png, ..., or those of the study, as far as possible.
 
     Raises:
         TableError: for a file that cannot be read.
@@ -114,18 +124,10 @@ def make_plots(directory: str | Path) -> list[Path]:
         from multiscale.fracture_plots import make_fracture_plots
 
         return written + make_fracture_plots(directory)
-    if (directory / "contact.csv").is_file():
-        from multiscale.contact_plots import make_contact_plots
-
-        written += make_contact_plots(directory)
-    if any((directory / name).is_file() for name in ("zone.npz", "interaction.csv")):
-        from multiscale.defect_plots import make_defect_plots
-
-        written += make_defect_plots(directory)
-    if (directory / "path.csv").is_file():
-        from multiscale.patch_plots import make_patch_plots
-
-        written += make_patch_plots(directory)
+    for names, study in PICTURED:
+        if any((directory / name).is_file() for name in names):
+            module = importlib.import_module(f"multiscale.{study}_plots")
+            written += getattr(module, f"make_{study}_plots")(directory)
     return written
 
 

@@ -75,10 +75,12 @@ def render(
         return "".join(_figure(name, figures[name]) for name in names if name in figures)
 
     quantities = results.get("quantities", [])
-    stacks, profiles, cuts = (results.get(name) or {} for name in ("stacks", "profiles", "cuts"))
+    named = ("stacks", "profiles", "cuts", "embedding", "quantum", "quantum_checks")
+    stacks, profiles, cuts, buffers, quantum, checks = (results.get(name) or {} for name in named)
     sections = [
         ("Quantities", _quantities(quantities)),
         ("Cuts of the plane", _table(cuts.get("rows", [])) + _note(cuts.get("note"))),
+        ("Buffer", shown("embedding.png") + _table(buffers.get("rows", [])) + _note(buffers.get("note"))),
         ("Contact", shown("contact_load.png", "contact_profiles.png", "contact_stress.png")),
         ("Crack", shown("crack_path.png", "crack.png", "crack_body.png")),
         ("Emission", _table(results.get("emission", []))),
@@ -86,10 +88,13 @@ def render(
         ("Stress and J", shown("crack_plane.png", "crack_j.png")),
         ("Interface", shown("separation.png")),
         ("Check of the law", shown("stacks.png") + _table(stacks.get("rows", [])) + _note(stacks.get("note"))),
+        ("Impurity", shown("impurity.png")),
         ("Specimen", shown("load_opening.png", "specimen.png")),
         ("Path", shown("path.png")),
         ("Zone", shown("zone.png", "patch.png")),
         ("Handshake", shown("profiles.png") + _table(profiles.get("rows", [])) + _note(profiles.get("note"))),
+        ("Quantum region", _table(quantum.get("rows", [])) + _note(quantum.get("note"))),
+        ("Check of the corrected curves", _table(checks.get("rows", [])) + _note(checks.get("note"))),
         ("Error against all atoms", shown("error.png")),
         ("Convergence", shown("convergence.png", "interaction.png")),
         (
@@ -247,6 +252,8 @@ def _yaml(case: Mapping[str, Any]) -> str:
     def short(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {key: short(item) for key, item in value.items() if item is not None}
+        if isinstance(value, list):
+            return [short(item) for item in value]
         if isinstance(value, str) and value.endswith(" angstrom"):
             return format_length(float(value.removesuffix(" angstrom")), digits=6)
         return value
@@ -260,7 +267,7 @@ def _yaml(case: Mapping[str, Any]) -> str:
 
 
 def _provenance(run: Mapping[str, Any]) -> str:
-    host, mpi, potential = (run.get(key) or {} for key in ("host", "mpi", "potential"))
+    host, mpi, potential, engine = (run.get(key) or {} for key in ("host", "mpi", "potential", "engine"))
     memory = [bytes_ for bytes_ in run.get("peak_memory_bytes_by_rank") or [] if bytes_]
     cells = {
         "command": " ".join(run.get("command") or ()),
@@ -276,6 +283,10 @@ def _provenance(run: Mapping[str, Any]) -> str:
         "model file": potential.get("model_file"),
         "SHA-256 of it": potential.get("model_sha256"),
         "reference": potential.get("reference"),
+        "quantum engine": engine.get("name"),
+        "quantum calculations": engine.get("fresh", engine.get("calls")),
+        "taken from earlier runs": engine.get("reused"),
+        "reference of the engine": engine.get("reference"),
     }
     facts = _rows(("", ""), [[key, value] for key, value in cells.items() if value not in (None, "")], name="facts")
     versions = ", ".join(f"{escape(name)} {escape(version)}" for name, version in (run.get("packages") or {}).items())

@@ -85,6 +85,17 @@ CAPTIONS = {
         "pull-off; right, the law of the surfaces."
     ),
     "contact_stress.png": "The half space around the contact at pull-off, coloured by von Mises stress, at true scale.",
+    "impurity.png": (
+        "The interface clean and with the impurity. Left, energies of separation: of the potential (dotted) and with quantum "
+        "energies at their ends (solid); diamonds are the single points. Middle, the cohesive laws. Right, the same specimen on "
+        "either law."
+    ),
+    "embedding.png": (
+        "Errors against the width of the buffer. Above: largest (solid) and root mean square (dashed) error of a core atom's "
+        "force, in difference form, where the error that the cluster's surface makes in both descriptions cancels, and by plain "
+        "substitution, where it stays. Below: errors of the subtractive energy, and what of the potential's energy of the "
+        "cluster the cut environments leave uncancelled; number of atoms and seconds."
+    ),
     "interaction.png": (
         "Response of a perfect crystal to the displacement of one atom, against the distance: it sets the widths of pads "
         "and the least width of a blend."
@@ -92,6 +103,11 @@ CAPTIONS = {
 }
 
 HEADLINES = (
+    "R_b",
+    "R_s",
+    "ε_F",
+    "ε_ML",
+    "N_C",
     "P_off",
     "P_D",
     "μ",
@@ -102,6 +118,8 @@ HEADLINES = (
     "K₊/K₋",
     "ΔE",
     "W_sep",
+    "W_0",
+    "W_imp",
     "σ_max",
     "l_cz",
     "Δ_0",
@@ -153,6 +171,16 @@ FILES = {
     "contact_law.csv": "law of the surfaces",
     "theory.csv": "closed forms: Dugdale, JKR, DMT",
     "contact_fields.npz": "fields at pull-off, for the figures",
+    "separation_clean.csv": "clean interface: separation curve of the potential, and corrected",
+    "separation_impure.csv": "interface with the impurity: the same",
+    "law_clean.csv": "cohesive law of the clean interface",
+    "law_impure.csv": "cohesive law with the impurity",
+    "load_opening_impure.csv": "load and crack tip over the path, with the impurity's law",
+    "impurity.extxyz": "closed and open stacks at rest, for OVITO and ASE",
+    "quantum.json": "quantum single points, term by term",
+    "buffers.csv": "errors, atoms and seconds over the buffer",
+    "structure.extxyz": "the atoms: core, and the buffer from which each is in the quantum region, for OVITO and ASE",
+    "quantum": "finished quantum calculations, used again by a run with --force",
     "traceback.txt": "where in the code a defect arose",
 }
 
@@ -170,12 +198,14 @@ def run_title(run: Mapping[str, Any]) -> str:
     if second := interface.get("second"):
         title += f"/{species(second)}({indices(second.get('plane') or ())})"
     title += f": {defect} in {what}" if what and defect else ""
+    if case.get("study") == "embedding":
+        title += f" of {engine_name(case)} in {what or 'a structure'}"
     return title + (f" with {potential}" if potential else "")
 
 
 def species(case: Mapping[str, Any]) -> str:
     """Elements of a case's crystal, "NaCl"."""
-    crystal = case.get("crystal") or {}
+    crystal = case.get("crystal") or (case.get("structure") or {}).get("crystal") or {}
     return str(crystal.get("element") or "".join(crystal.get("symbols") or ()))
 
 
@@ -190,3 +220,11 @@ def potential_name(case: Mapping[str, Any]) -> str:
     if isinstance(potential, Mapping):
         potential = potential.get("name") or potential.get("calculator") or Path(str(potential.get("path"))).name
     return str(potential or "")
+
+
+def engine_name(case: Mapping[str, Any]) -> str:
+    """What a case calls its quantum engine."""
+    engine = (case.get("embedding") or {}).get("engine")
+    if isinstance(engine, Mapping):
+        engine = next((engine[key] for key in ("engine", "name", "calculator", "path") if key in engine), "")
+    return Path(str(engine or "")).name

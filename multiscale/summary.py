@@ -10,6 +10,11 @@ from typing import Any
 MOST = 6
 """Lines of a summary."""
 NAMES = (
+    "recommended buffer",
+    "recommended buffer, plain substitution",
+    "force error there",
+    "error of the potential alone",
+    "atoms of core and buffer",
     "pull-off force",
     "pull-off force against Dugdale",
     "pull-off force, JKR",
@@ -22,6 +27,8 @@ NAMES = (
     "barrier of an advance",
     "J against K²/E*",
     "work of separation, rigid",
+    "work of separation, clean",
+    "work of separation, with impurity",
     "peak traction",
     "largest load",
     "crack advance",

@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from ase.io import read
 from ruamel.yaml import YAML
 
-from examples import adhesion_driver, adhesion_zone_driver, void_driver
+from examples import adhesion_driver, adhesion_zone_driver, embedding_barrier_driver, embedding_md_driver, void_driver
 from tests.mpi import run_mpi
 
 ROOT = Path(__file__).parents[1]
@@ -167,6 +169,41 @@ def test_the_zone_driver(tmp_path, capsys):
     assert "core of 0.6 nm" in capsys.readouterr().out
 
 
+@pytest.fixture
+def no_engine(monkeypatch):
+    """Quantum results come from the shipped files or not at all."""
+
+    def refuse(*_, **__):
+        raise AssertionError("the engine was asked")
+
+    monkeypatch.setattr("atomistic.oracle.tblite.TBLiteEngine.compute", refuse)
+
+
+def test_the_barrier_of_a_pulled_molecule(no_engine):
+    barriers = embedding_barrier_driver.main(every=4, groups=(2,))
+    free, pulled = barriers["free"], barriers["pulled"]
+    # GFN2-xTB on all, eV; 1 Å between the ends makes a third more of it.
+    assert free["quantum"] == pytest.approx(0.1304, abs=1e-3)
+    assert pulled["quantum"] == pytest.approx(0.1660, abs=1e-3)
+    # CHGNet hardly sees a barrier; with the quantum ring and two CH2 groups on either side it is right within 5 meV.
+    assert free["mlip"] < 0.04
+    assert pulled["mlip"] < 0.04
+    assert free["embedded 2"] == pytest.approx(free["quantum"], abs=5e-3)
+    assert pulled["embedded 2"] == pytest.approx(pulled["quantum"], abs=5e-3)
+    # The cluster without its environment feels nothing of the stretched chains.
+    assert pulled["quantum"] - pulled["cluster 2"] > 0.015
+
+
+@pytest.mark.slow
+def test_the_barrier_by_the_place_of_the_cut(no_engine, tmp_path):
+    barriers = embedding_barrier_driver.main(picture=str(tmp_path / "barrier.png"))
+    for scan in barriers.values():
+        errors = [abs(scan[f"embedded {n}"] - scan["quantum"]) for n in range(4)]
+        assert errors[3] < 2.5e-3
+        assert errors[2] < 5e-3
+    assert (tmp_path / "barrier.png").stat().st_size > 20_000
+
+
 @pytest.mark.slow
 def test_the_zone_at_an_interface_as_shipped(tmp_path):
     run = run_example(tmp_path, "adhesion_zone_eam.yaml")
@@ -183,3 +220,76 @@ def test_the_zone_of_sevennet_as_shipped(tmp_path):
     assert value(run, "potential calls of the zone") <= 150
     assert value(run, "work of separation of the whole") == pytest.approx(WORK, abs=2e-3)
     assert value(run, "double counting") <= 1e-12
+
+
+def test_the_buffer_in_silicon(tmp_path):
+    """A smaller crystal, whose widest buffer is too narrow, as the run says."""
+    buffers = {"buffers": ["1 angstrom", "2.5 angstrom"], "displace": "0 angstrom"}
+    run = run_example(tmp_path, "embedding_si.yaml", structure={"repeat": [3, 3, 3]}, converge=buffers)
+    results = json.loads((run / "results.json").read_text())
+    assert value(run, "error of the potential alone") == pytest.approx(0.307, abs=0.002)
+    assert value(run, "recommended buffer") is None
+    assert "no buffer up to 2.5 Å" in results["warnings"][0]
+    assert [row["caps"] for row in results["embedding"]["rows"]] == [12, 36]
+    assert [row["difference, largest (eV/Å)"] for row in results["embedding"]["rows"]] == pytest.approx(
+        [1.215, 0.592], abs=0.005
+    )
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_the_buffer_in_a_molecule(tmp_path, ranks):
+    pytest.importorskip("tblite")
+    structure = {"file": str(ROOT / "examples" / "dodecanol.xyz")}
+    run = run_example(tmp_path, "embedding_xtb.yaml", ranks=ranks, structure=structure)
+    assert value(run, "recommended buffer") == 3.0
+    assert value(run, "recommended buffer, plain substitution") == 4.5
+    assert value(run, "force error there") == pytest.approx(0.0266, abs=5e-4)
+    assert value(run, "energy change error there") == pytest.approx(2e-4, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_the_buffer_in_silicon_as_shipped(tmp_path):
+    """Message passing reaches far: 9 Å, not the 5 Å of quantum mechanics in silicon."""
+    run = run_example(tmp_path, "embedding_si.yaml", timeout=1500)
+    assert value(run, "recommended buffer") == 9.0
+    assert value(run, "force error there") == pytest.approx(0.027, abs=0.003)
+    assert value(run, "error of the potential alone") == pytest.approx(0.302, abs=0.003)
+
+
+def test_the_embedding_md_driver(tmp_path, capsys):
+    """600 K where forces are mixed and elsewhere, though the core changes on the way; frames that OVITO can colour."""
+    temperatures = embedding_md_driver.main(str(tmp_path), picoseconds=0.6)
+    assert list(temperatures.values()) == pytest.approx([600.0, 600.0], rel=0.12)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 12
+    assert int(lines[-1].split()[-1]) >= 1
+    frames = read(tmp_path / "interstitial.extxyz", ":")
+    assert len(frames) == 11
+    for frame in frames:
+        region, weight = frame.arrays["region"], frame.arrays["weight"]
+        assert region[-1] == 2
+        assert np.all(weight[region == 2] == 1.0)
+        assert np.all(weight[region == 0] == 0.0)
+        assert frame is frames[0] or np.any((weight > 0.0) & (weight < 1.0))
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_the_void_with_another_engine_inside(tmp_path, ranks):
+    """The shipped case with an engine that costs nothing: three descriptions, one account."""
+    embedding = {"engine": "eam-al-mendelev"}
+    run = run_example(
+        tmp_path, "void_embedded.yaml", ranks=ranks, embedding=embedding, solver={"tolerance": "1e-6 eV/angstrom"}
+    )
+    assert value(run, "quantum region") == 41
+    assert value(run, "closure of the ledger") < 1e-3
+    terms = [row["term"] for row in json.loads((run / "results.json").read_text())["ledger"]]
+    assert terms[:3] == ["atoms", "quantum E_QM(C)", "ML of the quantum region −E_ML(C)"]
+    assert (run / "embedding.extxyz").exists()
+
+
+@pytest.mark.slow
+def test_the_void_with_sevennet_inside(tmp_path):
+    run = run_example(tmp_path, "void_embedded.yaml", timeout=600)
+    assert value(run, "energy set free by relaxation") == pytest.approx(0.1414, abs=2e-3)
+    assert value(run, "closure of the ledger") < 1e-3
+    assert value(run, "calls of the quantum engine") < 30

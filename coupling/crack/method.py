@@ -91,7 +91,9 @@ class CrackForces:
             return {}
         energies = model.atoms.site_energies(model.places(u))  # type: ignore[attr-defined]
         bulk = model.body.energy(u[: model.nodes], model.partition.cell_weights)
-        return {"atoms": float((1.0 - model.atom_beta) @ energies), "bulk": bulk}
+        named = getattr(model.atoms, "terms", None)
+        quantum = {} if named is None else named(model.places(u))
+        return {"atoms": float((1.0 - model.atom_beta) @ energies), **quantum, "bulk": bulk}
 
     def tangent(self, u: Array) -> sp.csr_matrix | None:
         """None: the solver takes differences."""

@@ -15,7 +15,7 @@ kept are an object of their own that can be taken and put back (`snapshot`, `res
 Rounds: x comes to rest on a surrogate, the local cluster by the potential alone, to which the difference of the whole's force is
 added as a linear function of x; then the whole is evaluated once and that function updated (symmetric rank one; Conn, Gould and
 Toint 1991). Whatever the surrogate lacks, the quantum engine's own part for example, is in the difference, which changes little
-from one evaluation to the next: one round is the rule.
+from one evaluation to the next: one round is the rule. A round that raises the energy is taken back and its length halved.
 """
 
 from __future__ import annotations
@@ -39,7 +39,11 @@ Whole = Callable[[Array], tuple[float, Array]]
 #: Stiffness (eV/Å²) of an extra atom before anything is known of it, and the least that a step is divided by.
 _STIFF, _SOFT = 10.0, 0.5
 #: Farthest that an extra atom goes in one step of a search and in one round of it, Å.
-_STEP, _ROUND = 0.1, 0.6
+_STEP, _ROUND = 0.1, 0.4
+#: A step shorter than this share of the round's farthest is none: the surrogate pushes against the bound.
+_STILL = 1e-6
+#: An update whose curvature is a smaller share of its own size than this is left out.
+_SAFE = 1e-2
 #: The surrogate is brought to rest to this share of the tolerance, in so many calls.
 _FINER, _LOCAL_CALLS = 0.2, 200
 
@@ -51,14 +55,16 @@ class RestOptions:
     Attributes:
         tolerance: largest force left on one, eV/Å.
         max_rounds: evaluations of the whole in one search.
-        nudge: with a surrogate, Å by which a search begins beside the place that it expects: a saddle is left, not kept.
+        nudge: Å by which a search begins beside the place that it expects: a saddle is left, not kept.
         memory: ends of searches that are kept to begin others with.
+        noise: of the whole's energy, as a share of it: below, forces say which of two places is better.
     """
 
     tolerance: float = 1e-5
     max_rounds: int = 20
     nudge: float = 0.01
     memory: int = 12
+    noise: float = 1e-11
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.tolerance) and self.tolerance > 0.0):
@@ -79,11 +85,35 @@ class Rest:
         near: (k, 3) places of the neighbouring sites, Å.
         x: (m, 3) places of the extra atoms, Å.
         difference: (3m,) force of the whole less that of the surrogate, sign of a gradient, eV/Å.
+        settled: False for the place with which all begins.
     """
 
     near: Array
     x: Array
     difference: Array
+    settled: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Round:
+    """One evaluation of the whole within a search."""
+
+    x: Array
+    energy: float
+    force: Array
+    difference: Array
+
+    @property
+    def size(self) -> float:
+        """Largest force, eV/Å."""
+        return float(np.abs(self.force).max())
+
+    def better(self, other: _Round, noise: float) -> bool:
+        """Whether the energy has fallen, or where rounding hides that, the force."""
+        slack = noise * max(abs(other.energy), 1.0)
+        if abs(self.energy - other.energy) <= slack:
+            return self.size < other.size
+        return self.energy < other.energy
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -134,7 +164,7 @@ class ExtraAtoms:
         if not len(self.near):
             raise EmbeddingError("extra atoms need neighbours among the sites: give at least one row")
         size = self.start.size
-        first = Rest(near=self.reference[self.near], x=self.start, difference=np.zeros(size))
+        first = Rest(near=self.reference[self.near], x=self.start, difference=np.zeros(size), settled=False)
         slope = np.zeros((size, size)) if self.surrogate else _STIFF * np.eye(size)
         self._state = RestState(rests=(first,), slope=slope, stiffness=_STIFF * np.eye(size))
 
@@ -162,34 +192,43 @@ class ExtraAtoms:
         Raises:
             EvaluationError: they come to no rest within the rounds, as where there is none.
         """
-        near, tolerance = y[self.near], self.options.tolerance
-        rest, moved = self._nearest(near)
-        x, difference, known = rest.x + moved, rest.difference, None
-        if self.surrogate is not None and not np.array_equal(near, rest.near):
-            along = np.asarray(self.nudge_along) / np.linalg.norm(self.nudge_along)
-            x = x + self.options.nudge * along
-        slope = self._state.slope
+        near = y[self.near]
+        x, slope = self._begin(y, near), self._state.slope
         self.searches += 1
-        for count in range(self.options.max_rounds):
-            anchor = rest.x + moved if known is None else known[0]
-            if count or not np.array_equal(near, rest.near):
-                x = self._settle(y, x, anchor, difference, slope)
+        radius, best = _ROUND, None
+        for _ in range(self.options.max_rounds):
             energy, gradient = whole(x)
             self.rounds += 1
             force = gradient[len(y) :].ravel()
-            found = force - self._cheap(y, x)
-            if known is not None:
-                slope = _rank_one(slope, (x - known[0]).ravel(), found - known[1])
-            known = (x, found)
-            difference = found
-            if np.abs(force).max() <= tolerance:
-                self._keep(Rest(near=near, x=x, difference=found), slope)
+            here = _Round(x=x, energy=energy, force=force, difference=force - self._cheap(y, x))
+            if best is not None:
+                slope = _rank_one(slope, (x - best.x).ravel(), here.difference - best.difference)
+            if here.size <= self.options.tolerance:
+                self._keep(Rest(near=near, x=x, difference=here.difference), slope)
                 return x, energy, gradient[: len(y)]
+            if best is None or here.better(best, self.options.noise):
+                radius, best = min(1.5 * radius, _ROUND), here
+            else:
+                radius = 0.5 * min(radius, float(np.abs(x - best.x).max()))
+            x = self._settle(y, best.x, best.x, best.difference, slope, radius)
+        assert best is not None
         raise EvaluationError(
-            f"the extra atoms came to no rest: a force of {np.abs(force).max():.2g} eV/Å is left after "
-            f"{self.options.max_rounds} evaluations, wanted {tolerance:.2g}. Smaller steps, a larger tolerance, or another "
-            "place to begin with may help"
+            f"the extra atoms came to no rest: a force of {best.size:.2g} eV/Å is left after {self.options.max_rounds} "
+            f"evaluations, wanted {self.options.tolerance:.2g}. Smaller steps, a larger tolerance, or another place to begin "
+            "with may help"
         )
+
+    def _begin(self, y: Array, near: Array) -> Array:
+        """Where a search begins, (m, 3)."""
+        rest, moved = self._nearest(near)
+        expected = rest.x + moved
+        if rest.settled and np.array_equal(near, rest.near):
+            return expected
+        along = np.asarray(self.nudge_along) / np.linalg.norm(self.nudge_along)
+        x = expected + (self.options.nudge if self.surrogate or not rest.settled else 0.0) * along
+        if not rest.settled:
+            return x
+        return self._settle(y, x, expected, rest.difference, self._state.slope, _ROUND)
 
     def _nearest(self, near: Array) -> tuple[Rest, Array]:
         """The end of a search nearest in y, and the neighbours' mean displacement since, (3,), Å."""
@@ -201,9 +240,7 @@ class ExtraAtoms:
 
     def _keep(self, rest: Rest, slope: Array) -> None:
         others = [one for one in self._state.rests if not np.array_equal(one.near, rest.near)]
-        self._state = replace(
-            self._state, rests=tuple([*others, rest][-self.options.memory :]), slope=slope
-        )
+        self._state = replace(self._state, rests=tuple([*others, rest][-self.options.memory :]), slope=slope)
 
     def _cheap(self, y: Array, x: Array) -> Array:
         """The surrogate's gradient (3m,), zero without one."""
@@ -212,8 +249,8 @@ class ExtraAtoms:
         self.local_calls += 1
         return np.asarray(self.surrogate(y, x), dtype=float).ravel()
 
-    def _settle(self, y: Array, x: Array, anchor: Array, difference: Array, slope: Array) -> Array:
-        """Rest of the surrogate with the difference d(x) = d₀ + B (x − anchor), from x and not far from it."""
+    def _settle(self, y: Array, x: Array, anchor: Array, difference: Array, slope: Array, radius: float) -> Array:
+        """Rest of the surrogate with the difference d(x) = d₀ + B (x − anchor), from x and within `radius` (Å) of it."""
         hessian = self._state.stiffness if self.surrogate else np.zeros_like(slope)
         begin = x.ravel()
 
@@ -228,9 +265,9 @@ class ExtraAtoms:
             step = -vectors @ ((vectors.T @ g) / np.maximum(np.abs(values), _SOFT))
             step *= min(1.0, _STEP / max(float(np.abs(step).max()), 1e-300))
             away = here + step - begin
-            away *= min(1.0, _ROUND / max(float(np.abs(away).max()), 1e-300))
-            ahead = begin + away
-            if np.array_equal(ahead, here):
+            share = radius / max(float(np.abs(away).max()), 1e-300)
+            ahead = begin + min(1.0, share) * away
+            if np.array_equal(ahead, here) or (share < 1.0 and np.abs(ahead - here).max() <= _STILL * radius):
                 break
             there = force(ahead)
             if self.surrogate is not None:
@@ -246,7 +283,7 @@ def _rank_one(matrix: Array, step: Array, change: Array) -> Array:
     """The symmetric update of rank one with which `matrix` maps a step to the change seen; skipped where it is not safe."""
     left = change - matrix @ step
     along = float(left @ step)
-    if abs(along) <= 1e-8 * float(np.linalg.norm(left) * np.linalg.norm(step)) or not step.any():
+    if abs(along) <= _SAFE * float(np.linalg.norm(left) * np.linalg.norm(step)) or not step.any():
         return matrix
     found: Array = matrix + np.outer(left, left) / along
     return found

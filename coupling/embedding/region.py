@@ -67,12 +67,15 @@ class SubCell:
     Args:
         vectors: (3, 3), rows, Å: periods of the environment, and the slice's thickness.
         periodic: (3,) which of them are periods.
+        trusted: the vectors are the lattice's own, however little a defect in the cell looks like what is beside it.
 
     Raises:
         EmbeddingError: vectors that span no volume.
     """
 
-    def __init__(self, vectors: ArrayLike, *, periodic: Sequence[bool] = (True, True, True)) -> None:
+    def __init__(
+        self, vectors: ArrayLike, *, periodic: Sequence[bool] = (True, True, True), trusted: bool = False
+    ) -> None:
         found = np.array(vectors, dtype=float)
         found = np.diag(found) if found.shape == (3,) else found
         if found.shape != (3, 3) or not np.isfinite(found).all() or abs(np.linalg.det(found)) < 1e-9:
@@ -87,6 +90,7 @@ class SubCell:
             )
         self.vectors = found
         self.periodic = flags
+        self.trusted = trusted
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,10 +47,11 @@ class Bgfc(Bqce):
     def evaluate(self, u: Array) -> Balance:
         """The corrected energy, its gradient and their parts."""
         blended = super().evaluate(u)
-        terms = {**blended.terms, "ghost force correction": -float(np.sum(self.ghost_forces * (u - self.start)))}
+        correction = -float(np.sum(self.ghost_forces * (u - self.start)))
+        assert blended.energy is not None
         return Balance(
-            energy=sum(terms.values()),
+            energy=blended.energy + correction,
             residual=blended.residual - self.ghost_forces,
-            terms=terms,
+            terms={**blended.terms, "ghost force correction": correction},
             parts={**blended.parts, "ghost force correction": -self.ghost_forces},
         )

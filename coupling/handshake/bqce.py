@@ -41,14 +41,21 @@ class Bqce(OnNodes):
         model, partition = self.model, self.model.partition
         atoms, on_atoms = model.atomistic(u, model.weights)
         continuum = model.continuum(u, partition.cell_weights, partition.facet_weights)
-        terms = {"atoms": atoms, "bulk": continuum.bulk, "interface": continuum.interface}
+        terms = {
+            **model.energy_terms(u, model.weights, atoms),
+            "bulk": continuum.bulk,
+            "interface": continuum.interface,
+        }
         parts = {
             "atoms": model.to_atoms.T @ on_atoms,
             "bulk": continuum.on_bulk,
             "interface": continuum.on_interface,
         }
         return Balance(
-            energy=sum(terms.values()), residual=sum(parts.values(), np.zeros(model.shape)), terms=terms, parts=parts
+            energy=atoms + continuum.bulk + continuum.interface,
+            residual=sum(parts.values(), np.zeros(model.shape)),
+            terms=terms,
+            parts=parts,
         )
 
     def tangent(self, u: Array) -> sp.csr_matrix | None:

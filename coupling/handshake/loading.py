@@ -379,7 +379,7 @@ def weighted_energies(method: Method, u: Array, balance: Balance, history: Array
     atoms, _ = model.atomistic(u, model.weights)
     assert model.body.interface is not None
     return {
-        "atoms": atoms,
+        **model.energy_terms(u, model.weights, atoms),
         "bulk": model.body.energy(u, partition.cell_weights),
         "interface": model.body.interface.energy(u, history, partition.facet_weights),
     }

@@ -126,6 +126,12 @@ class CoupledModel:
         """Return Σ w_i V_i (eV) and its derivative by the atoms' places, (atoms, c)."""
         return self.atoms.energy_and_gradient(self.places(u), weights)
 
+    def energy_terms(self, u: Array, weights: Array | None, energy: float) -> dict[str, float]:
+        """Name what Σ w_i V_i = `energy` (eV) is made of: "atoms", and the quantum regions among them where there are any."""
+        named = getattr(self.atoms, "terms", None)
+        others: dict[str, float] = {} if named is None else named(self.places(u), weights)
+        return {"atoms": energy - sum(others.values()), **others}
+
     def perfect(self, u: Array, weights: Array | None) -> tuple[float, Array]:
         """The same on the perfect lattice, all sites present; the gradient is carried to the nodes, (nodes, c)."""
         atoms = (self.make_perfect or self.make_atoms)(self.partition.indices)

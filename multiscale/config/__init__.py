@@ -33,6 +33,8 @@ from multiscale.config.defect import (
     VacancyModel,
     VoidModel,
 )
+from multiscale.config.embedding import CoreModel, EmbeddingModel, SubCellModel
+from multiscale.config.embedding_case import ConvergeModel, EmbeddingCase, StructureModel
 from multiscale.config.fracture import FollowModel, FractureCase, StepsModel
 from multiscale.config.handshake import (
     AroundModel,
@@ -66,6 +68,8 @@ __all__ = [
     "CompareModel",
     "ContactCase",
     "ContactLawModel",
+    "ConvergeModel",
+    "CoreModel",
     "CrackBodyModel",
     "CrystalModel",
     "DecohesionModel",
@@ -77,6 +81,8 @@ __all__ = [
     "DiscPatch",
     "DoubleCantileverBeam",
     "EdgeCrackBody",
+    "EmbeddingCase",
+    "EmbeddingModel",
     "FollowModel",
     "FractureCase",
     "GradingModel",
@@ -97,7 +103,9 @@ __all__ = [
     "StepsModel",
     "StrainModel",
     "StripBody",
+    "StructureModel",
     "StudyCase",
+    "SubCellModel",
     "SupportModel",
     "VacancyModel",
     "VerificationModel",

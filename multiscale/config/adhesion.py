@@ -10,6 +10,9 @@ from pydantic import Field, model_validator
 from multiscale.config.base import CaseModel, KeyedError
 from multiscale.config.common import StudyCase
 from multiscale.config.crystal import InterfaceModel, SecondCrystalModel
+from multiscale.config.embedding_zone import ZoneEmbeddingModel, check_zone_embedding
+from multiscale.config.impurity import ImpurityModel
+from multiscale.config.impurity_stack import check_stack
 from multiscale.config.specimen import Block, DoubleCantileverBeam, ImportedSpecimen, Specimen
 from multiscale.config.zone import Patch, check_patch
 from multiscale.units import Length, format_length
@@ -98,6 +101,8 @@ class VerificationModel(CaseModel):
 
     stacks: tuple[Annotated[int, Field(ge=4)], ...] = (14, 20)
     """numbers of planes of stacks computed by atoms and compared with the law; [] for none"""
+    quantum_openings: tuple[Length, ...] = Field(default=(), max_length=2, examples=[["1 angstrom"]])
+    """with embedding: openings at which the corrected curves are held against single points too"""
 
 
 class OutputModel(CaseModel):
@@ -141,6 +146,10 @@ class AdhesionCase(StudyCase):
     """the finite elements"""
     zone: Patch | None = None
     """atoms in a patch of the interface, the law on the rest"""
+    impurity: ImpurityModel | None = Field(default=None, examples=[{"element": "H"}])
+    """a foreign atom on the interface"""
+    embedding: ZoneEmbeddingModel | None = Field(default=None, examples=[{"engine": "gpaw"}])
+    """a quantum region at the interface"""
     loading: LoadingModel = Field(examples=[{"opening": {"to": "80 nm", "steps": 60}}])
     """the load"""
     verification: VerificationModel = VerificationModel()
@@ -167,6 +176,9 @@ class AdhesionCase(StudyCase):
             )
         if self.zone is not None:
             check_patch(self)
+            check_zone_embedding(self.embedding, self.impurity, method=self.zone.method, species=self.crystal.species)
+        else:
+            check_stack(self)
         if isinstance(self.specimen, Block | DoubleCantileverBeam):
             height = self.specimen.height if isinstance(self.specimen, Block) else 2 * self.specimen.arm_height
             if self.loading.opening.to > height:

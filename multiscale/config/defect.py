@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from multiscale.config.base import CaseModel, KeyedError
 from multiscale.config.common import StudyCase
 from multiscale.config.crystal import Element
+from multiscale.config.embedding_zone import ZoneEmbeddingModel, check_zone_embedding
 from multiscale.config.handshake import (
     SHARP,
     BodyModel,
@@ -18,6 +19,7 @@ from multiscale.config.handshake import (
     Zone,
     check_zone,
 )
+from multiscale.config.impurity import ImpurityModel
 from multiscale.units import Coordinate, Length, format_length
 
 
@@ -126,6 +128,10 @@ class DefectCase(StudyCase):
         "bgfc"
     )
     """how atoms and finite elements are joined"""
+    impurity: ImpurityModel | None = Field(default=None, examples=[{"element": "H"}])
+    """a foreign atom in the core, between the lattice sites or on one"""
+    embedding: ZoneEmbeddingModel | None = Field(default=None, examples=[{"engine": "sevennet-l3i5"}])
+    """a quantum region inside the core"""
     material: MaterialModel = MaterialModel()
     """the continuum made from the potential"""
     compare: CompareModel = CompareModel()
@@ -179,6 +185,7 @@ class DefectCase(StudyCase):
                     "defect",
                     "separation",
                 )
+        self._check_embedding()
         if isinstance(self.defect, InclusionModel) and self.defect.element in self.crystal.species:
             raise KeyedError(
                 f"an inclusion of {self.defect.element} in {self.defect.element} is no defect. Choose another element",
@@ -186,3 +193,20 @@ class DefectCase(StudyCase):
                 "element",
             )
         return self
+
+    def _check_embedding(self) -> None:
+        """Refuse quantum regions and impurities that the zone, or the comparison, cannot have."""
+        check_zone_embedding(
+            self.embedding,
+            self.impurity,
+            method=self.method,
+            dimension=self.body.dimension,
+            species=self.crystal.species,
+        )
+        for name in ("impurity", "embedding"):
+            if getattr(self, name) is not None and self.compare.all_atoms:
+                raise KeyedError(
+                    f"the comparison with all atoms knows lattice sites and the potential alone, no {name}. Leave it out",
+                    "compare",
+                    "all_atoms",
+                )

@@ -9,7 +9,9 @@ from pydantic import Field, model_validator
 from multiscale.config.base import CaseModel, KeyedError
 from multiscale.config.common import StudyCase
 from multiscale.config.crack import CrackBody, CrackModel, DiscBody
+from multiscale.config.embedding_zone import ZoneEmbeddingModel, check_zone_embedding
 from multiscale.config.handshake import LEAST_TOLERANCE, MaterialModel, ZoneModel, check_zone
+from multiscale.config.impurity import ImpurityModel
 from multiscale.units import Force, Length, Level, LoadLevel, format_length
 
 START = Level(value=0.9, of="K_G")
@@ -182,6 +184,10 @@ class FractureCase(StudyCase):
     """what surrounds them"""
     load: CrackLoad = Field(default=FollowModel(path="follow"), examples=[{"path": "follow", "start": "0.9 K_G"}])
     """what is done to the crack"""
+    impurity: ImpurityModel | None = Field(default=None, examples=[{"element": "H"}])
+    """a foreign atom at the tip, between the lattice sites or on one"""
+    embedding: ZoneEmbeddingModel | None = Field(default=None, examples=[{"engine": "sevennet-l3i5"}])
+    """a quantum region about the tip"""
     material: CrackMaterialModel = CrackMaterialModel()
     """the continuum made from the potential"""
     solver: CrackSolverModel = CrackSolverModel()
@@ -227,7 +233,18 @@ class FractureCase(StudyCase):
             )
         self._check_body()
         self._check_loads()
+        self._check_embedding()
         return self
+
+    def _check_embedding(self) -> None:
+        """Refuse quantum regions and impurities that the path cannot have."""
+        check_zone_embedding(self.embedding, self.impurity, method="bqcf", crack=True, species=self.crystal.species)
+        if self.impurity is not None and self.load.recentre:
+            raise KeyedError(
+                "a zone that moves along with the tip leaves its impurity behind. Leave recentre out, or enlarge zone.radius",
+                "load",
+                "recentre",
+            )
 
     def _check_body(self) -> None:
         """Refuse a zone that the body cannot hold, as far as it can be told without the potential."""

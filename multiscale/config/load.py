@@ -15,18 +15,27 @@ from multiscale.config.base import CaseError, CaseProblem, either, nearest
 from multiscale.config.common import CheckedCase
 from multiscale.config.contact import ContactCase
 from multiscale.config.defect import DefectCase
+from multiscale.config.embedding_case import EmbeddingCase
 from multiscale.config.fracture import FractureCase
 
 STUDIES: dict[str, type[CheckedCase]] = {
     "adhesion": AdhesionCase,
     "contact": ContactCase,
     "defect": DefectCase,
+    "embedding": EmbeddingCase,
     "fracture": FractureCase,
 }
 """Case model of each study."""
 
 Keys = tuple[str | int, ...]
-FILE_KEYS: tuple[Keys, ...] = (("potential", "path"), ("decohesion", "file"), ("specimen", "file"))
+FILE_KEYS: tuple[tuple[str, ...], ...] = (
+    ("potential", "path"),
+    ("decohesion", "file"),
+    ("specimen", "file"),
+    ("structure", "file"),
+    ("embedding", "cache"),
+    ("embedding", "engine", "path"),
+)
 """Keys that hold a file name, taken relative to the case file."""
 
 
@@ -64,6 +73,29 @@ def study_of(path: str | Path) -> type[CheckedCase]:
     """The case model of the study that a file names."""
     path = Path(path)
     return _study(*_parse(_read(path), path), path)
+
+
+def refuse_other_study(path: str | Path, case: CheckedCase, study: str) -> None:
+    """Say so where a command is for cases of one study only.
+
+    Raises:
+        CaseError: the case is of another study.
+    """
+    if case.study == study:
+        return
+    known, line, column = locate(path, ("study",))
+    raise CaseError(
+        [
+            CaseProblem(
+                path=known,
+                cause=f"this command needs a case of the study {study}, and this one is of {case.study}",
+                fix=f'"multiscale init {study}" writes one; "multiscale run" runs any',
+                file=str(path),
+                line=line,
+                column=column,
+            )
+        ]
+    )
 
 
 def _problem(path: Path, cause: str, fix: str, *, line: int | None = None, column: int | None = None) -> CaseError:
@@ -176,8 +208,10 @@ def _study(data: dict, positions: dict[Keys, tuple[int, int]], path: Path) -> ty
 
 def _resolve_files(data: dict, folder: Path) -> None:
     """Make file names relative to the case file absolute, in place; shipped potential files keep their bare names."""
-    for section, key in FILE_KEYS:
-        block = data.get(section)
+    for *sections, key in FILE_KEYS:
+        block: Any = data
+        for section in sections:
+            block = block.get(section) if isinstance(block, dict) else None
         if isinstance(block, dict) and isinstance(block.get(key), str):
             block[key] = str((folder / block[key]).resolve())
     potential = data.get("potential")

@@ -229,5 +229,47 @@ mesh:
   # degree: 2
 """
 
-TEMPLATES = {"adhesion": ADHESION, "contact": CONTACT, "defect": DEFECT, "fracture": FRACTURE}
+EMBEDDING = """\
+# Embedding: how wide the buffer around a quantum region must be, in your own system, by the errors that narrower ones make.
+# Check it:  multiscale validate THIS_FILE        Run it:  multiscale embedding converge THIS_FILE
+# Lengths carry units: "4 angstrom", "0.4 nm".
+
+study: embedding
+
+# The potential of everything: a name from `multiscale potentials`, or one of
+#   {name: lammps, pair_style: eam/alloy, files: [Al_zhou.eam.alloy], elements: [Al]}
+#   {calculator: "ase.calculators.emt:EMT"}       any ASE calculator
+potential: sevennet-0
+device: cpu                     # or cuda
+
+structure:
+  # file: start.xyz             # any format that ASE reads; or a crystal:
+  crystal: {element: Si, structure: diamond}
+  repeat: [5, 5, 5]             # conventional cells: twice the largest buffer must fit
+  vacancy: 0                    # the site that is empty, counted from 0
+  # impurity: {element: C, index: 0}
+  rattle: 0.05 angstrom         # random displacements: in a perfect crystal every force vanishes
+  # seed: 0
+
+embedding:
+  engine: sevennet-l3i5         # the quantum engine: tblite, pyscf, gpaw, another potential that stands in for one, or
+  #   {engine: gpaw, settings: {...}}
+  #   {calculator: "module:Class", arguments: {...}}
+  core: {near: [0 nm, 0 nm, 0 nm], radius: 2.6 angstrom}
+  #   {indices: [12, 13]}, {species: H, around: 2.5 angstrom}, {coordination: {fewer_than: 4}}, or a list of such choices
+  links: none                   # or hydrogen: caps on cut covalent bonds
+  scheme: subtractive           # or force mixing (blend: 2 angstrom)
+  # charge: 0
+  # spin: 0                     # unpaired electrons
+  # vacuum: 6 angstrom
+  # cache: quantum              # finished calculations are kept there; by default in the run directory
+
+converge:
+  buffers: [1 angstrom, 2.5 angstrom, 4 angstrom, 5 angstrom, 6 angstrom, 8 angstrom]   # or first, last and step
+  tolerance: 0.05 eV/angstrom   # largest error of a core atom's force
+  reference: whole system       # by the engine; where that is too much, the largest buffer
+  # displace: 0.1 angstrom      # compare energies before and after such displacements of the core too
+"""
+
+TEMPLATES = {"adhesion": ADHESION, "contact": CONTACT, "defect": DEFECT, "embedding": EMBEDDING, "fracture": FRACTURE}
 """Case file of each study."""

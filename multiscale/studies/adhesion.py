@@ -22,8 +22,11 @@ from multiscale.config import AdhesionCase, Block, DoubleCantileverBeam
 from multiscale.progress import Progress
 from multiscale.run import RunDirectory
 from multiscale.studies import adhesion_files as files
+from multiscale.studies import impurity_files
 from multiscale.studies.adhesion_zone import AdhesionZoneResult, follow_zone, predict_zone
 from multiscale.studies.bicrystal import second_warnings
+from multiscale.studies.impurity import ImpurityStudy, study_impurity
+from multiscale.studies.impurity_files import ImpurePath
 from multiscale.studies.interface import InterfaceCharacter, characterise_interface
 from multiscale.studies.launch import launch
 from multiscale.studies.live import live_law, live_warnings, load
@@ -48,6 +51,8 @@ class AdhesionResult:
         initial_tip: where the crack's tip was before loading (Å).
         warnings: what a reader of the results should know.
         live: what a live law has cost; None of any other.
+        impurity: what an impurity, or quantum mechanics, does to the interface; None where the case has neither.
+        impure_path: of the specimen with the impurity's law; None without one.
     """
 
     directory: Path
@@ -59,6 +64,8 @@ class AdhesionResult:
     initial_tip: float
     warnings: list[str]
     live: LiveRecord | None = None
+    impurity: ImpurityStudy | None = None
+    impure_path: ImpurePath | None = None
 
     @property
     def crack_advance(self) -> float:
@@ -109,11 +116,18 @@ def _story(
 def _follow_story(case: AdhesionCase, run: RunDirectory, comm: MPI.Comm, progress: Progress) -> AdhesionResult:
     """The study itself, from the potential to the audit."""
     interface = characterise_interface(case, comm=comm, progress=progress)
+    study = None
+    if case.impurity is not None or case.embedding is not None:
+        interface, study = study_impurity(case, interface, directory=run.path, comm=comm, progress=progress)
+        impurity_files.write_impurity(run, study, comm)
     files.write_interface(run, interface, comm)
 
     with progress.phase("specimen"):
         upper = None if interface.second is None else interface.second.material
         plan = plan_mesh(case, interface.material, interface.extraction, upper=upper)
+        if study is not None and study.impure is not None:
+            # Both laws on one mesh: what differs is then theirs.
+            plan = fit_both(plan, plan_mesh(case, interface.material, study.impure.extraction))
         beam = estimate(case, interface.material, interface.extraction, upper=upper)
         law: CohesiveLaw = make_law(case, interface.extraction)
         if case.law.type == "live":
@@ -127,31 +141,25 @@ def _follow_story(case: AdhesionCase, run: RunDirectory, comm: MPI.Comm, progres
 
     steps: list[Step] = []
     ledger = open_ledger(case)
-    opening = case.loading.opening
-    loads = np.linspace(0, opening.to, opening.steps + 1)[1:]
     # Where every rank holds the whole specimen, one of them writes it.
     writer = FieldWriter(run.path / "fields", solid) if solid.comm.size > 1 or comm.rank == 0 else None
-    with progress.phase("loading", total=opening.steps) as phase:
 
-        def on_step(step: Step) -> None:
-            steps.append(step)
-            enter(ledger, step)
-            run.event("step", **files.step_event(step))
-            # Along a path that snaps back the number of steps is not known before: the largest opening so far counts.
-            largest = max(s.load for s in steps) / opening.to * opening.steps
-            phase.advance(max(largest - phase.done, 0.0), files.step_text(step, initial_tip))
-            every = case.output.fields_every
-            if writer and (step.load == opening.to or (every and len(steps) % every == 0)):
-                writer.write(step.load)
+    def on_step(step: Step) -> None:
+        enter(ledger, step)
+        run.event("step", **files.step_event(step))
+        every = case.output.fields_every
+        if writer and (step.load == case.loading.opening.to or (every and len(steps) % every == 0)):
+            writer.write(step.load)
 
-        try:
-            live = load(case, solid, loads.tolist(), solver_options(case), on_step)
-        except ConvergenceError as error:
-            if writer:
-                writer.write(solid.load)
-            run.event("no_convergence", load_angstrom=error.load, residual=error.residual)
-            files.write_path(run, case, steps, ledger, beam)
-            raise
+    try:
+        live = take_through(case, solid, steps, on_step, progress, phase="loading")
+    except ConvergenceError as error:
+        if writer:
+            writer.write(solid.load)
+        run.event("no_convergence", load_angstrom=error.load, residual=error.residual)
+        files.write_path(run, case, steps, ledger, beam)
+        raise
+    other = None if study is None else load_with_impurity(case, interface, study, plan, comm, progress)
 
     with progress.phase("results"):
         result = AdhesionResult(
@@ -163,16 +171,80 @@ def _follow_story(case: AdhesionCase, run: RunDirectory, comm: MPI.Comm, progres
             ledger=ledger,
             initial_tip=initial_tip,
             live=live,
+            impurity=study,
+            impure_path=other,
             warnings=[
                 *warnings_of(case, interface, plan, beam),
                 *warnings_after(case, ledger, plan),
                 *live_warnings(live),
+                *impurity_files.impurity_warnings(study, other),
             ],
         )
         files.write_path(run, case, steps, ledger, beam)
+        impurity_files.write_impure_path(run, case, other)
         files.write_results(run, case, result, solid)
         run.write_fields(gather_fields(solid))
     return result
+
+
+def take_through(
+    case: AdhesionCase,
+    solid: Solid,
+    steps: list[Step],
+    on_step: Callable[[Step], None],
+    progress: Progress,
+    *,
+    phase: str,
+) -> LiveRecord | None:
+    """Load a specimen as the case asks, each step appended to `steps` as it is found (collective).
+
+    Raises:
+        ConvergenceError: no equilibrium at a load; `steps` holds those before.
+    """
+    initial_tip, opening = _tip(solid), case.loading.opening
+    loads = np.linspace(0, opening.to, opening.steps + 1)[1:]
+    with progress.phase(phase, total=opening.steps) as shown:
+
+        def found(step: Step) -> None:
+            steps.append(step)
+            on_step(step)
+            # Along a path that snaps back the number of steps is not known before: the largest opening so far counts.
+            largest = max(s.load for s in steps) / opening.to * opening.steps
+            shown.advance(max(largest - shown.done, 0.0), files.step_text(step, initial_tip))
+
+        return load(case, solid, loads.tolist(), solver_options(case), found)
+
+
+def fit_both(plan: MeshPlan, other: MeshPlan) -> MeshPlan:
+    """A plan whose facets are short enough, and whose path is long enough, for two laws; the zone stays the first one's."""
+    path = None
+    if plan.path is not None and other.path is not None:
+        path = (min(plan.path[0], other.path[0]), max(plan.path[1], other.path[1]))
+    return replace(plan, facet=min(plan.facet, other.facet), path=path)
+
+
+def load_with_impurity(
+    case: AdhesionCase,
+    interface: InterfaceCharacter,
+    study: ImpurityStudy,
+    plan: MeshPlan,
+    comm: MPI.Comm,
+    progress: Progress,
+) -> ImpurePath | None:
+    """Take the same specimen through the same loads with the law of the impure interface (collective); None without one."""
+    if study.impure is None:
+        return None
+    extraction = study.impure.extraction
+    zone = plan_mesh(case, interface.material, extraction).zone
+    solid = build_solid(case, interface.material, make_law(case, extraction), plan, comm)
+    initial_tip, stopped = _tip(solid), None
+    steps: list[Step] = []
+    try:
+        take_through(case, solid, steps, lambda step: None, progress, phase="loading with impurity")
+    except ConvergenceError as error:
+        # The clean path stands by itself: it is not lost because the other one ends early.
+        stopped = float(error.load)
+    return ImpurePath(steps=steps, initial_tip=initial_tip, zone=zone, stopped=stopped)
 
 
 def _tip(solid: Solid) -> float:
@@ -261,7 +333,8 @@ def warnings_of(
             f"{interface.potential.capabilities.name} computes in float32: its noise, about 1e-7 eV/Å in forces, limits elastic "
             "constants to a few 0.01 GPa; foundation models miss surface energies by several percent themselves"
         )
-    if interface.work_relaxed is not None and interface.work_relaxed > 0:
+    # A law that single points have corrected ends with relaxed surfaces already.
+    if interface.work_relaxed is not None and interface.work_relaxed > 0 and case.embedding is None:
         excess = extraction.work / interface.work_relaxed - 1
         if interface.curve.mode == "rigid" and excess > 0.05:
             found.append(
@@ -309,4 +382,9 @@ def predict(case: AdhesionCase, *, comm: MPI.Comm = MPI.COMM_WORLD) -> tuple[lis
     make_law(case, interface.extraction)
     plan = plan_mesh(case, interface.material, interface.extraction, upper=upper)
     beam = estimate(case, interface.material, interface.extraction, upper=upper)
-    return files.prediction_rows(case, interface, plan, beam), warnings_of(case, interface, plan, beam)
+    warnings = warnings_of(case, interface, plan, beam)
+    if case.impurity is not None or case.embedding is not None:
+        warnings.append(
+            "this is expected of the clean interface by the potential alone: neither the impurity nor quantum mechanics is in it"
+        )
+    return files.prediction_rows(case, interface, plan, beam), warnings

@@ -16,6 +16,7 @@ from coupling.ledger import EnergyLedger
 from multiscale.config import AdhesionCase
 from multiscale.run import RunDirectory, describe_potential
 from multiscale.studies.bicrystal import second_data, second_quantities, second_rows
+from multiscale.studies.impurity_files import impurity_data, impurity_quantities
 from multiscale.studies.interface import InterfaceCharacter
 from multiscale.studies.live import live_quantities
 from multiscale.studies.specimen import MeshPlan
@@ -156,6 +157,7 @@ def write_results(run: RunDirectory, case: AdhesionCase, result: AdhesionResult,
         *second_quantities(result.interface),
         *law_quantities(result.interface, result.plan),
         *live_quantities(result.live),
+        *impurity_quantities(result, case.specimen.thickness),
         *_specimen_quantities(case, result, solid),
     ]
     names = ("name", "symbol", "value", "unit", "note")
@@ -179,6 +181,7 @@ def write_results(run: RunDirectory, case: AdhesionCase, result: AdhesionResult,
         "quantities": [dict(zip(names, row, strict=True)) for row in quantities],
         "warnings": result.warnings,
         "ledger": terms,
+        **impurity_data(result),
     }
     if result.interface.second is not None:
         data["bicrystal"] = second_data(result.interface.second)
@@ -244,7 +247,7 @@ def atomistic_quantities(case: AdhesionCase, interface: InterfaceCharacter) -> l
             "W_sep",
             interface.extraction.work * EV_PER_A2_IN_J_PER_M2,
             "J/m²",
-            f"fitted; {len(curve.opening)} openings",
+            f"fitted; {len(curve.opening)} openings" + ("; ends at quantum single points" if case.embedding else ""),
         ),
     ]
     if interface.work_relaxed is not None:

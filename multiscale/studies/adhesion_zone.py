@@ -26,6 +26,9 @@ from multiscale.progress import Phase, Progress
 from multiscale.run import RunDirectory
 from multiscale.studies import adhesion_files, patch_files
 from multiscale.studies.defect_files import write_interaction
+from multiscale.studies.embedded_cases import embed_patch
+from multiscale.studies.embedded_files import EmbeddedRecord, ledger_domains
+from multiscale.studies.embedded_zone import EmbeddedZone
 from multiscale.studies.interface import InterfaceCharacter, characterise_interface
 from multiscale.studies.patch import (
     PatchCharacter,
@@ -38,7 +41,7 @@ from multiscale.studies.patch import (
     spacing_of,
     zone_of,
 )
-from multiscale.studies.patch_state import write_state
+from multiscale.studies.patch_state import strain_over_range, write_state
 from multiscale.units import EV_PER_A3_IN_GPA, format_length
 
 Array = NDArray[np.float64]
@@ -99,6 +102,7 @@ class AdhesionZoneResult:
         calls: of the potential, for the zone alone.
         seconds: wall time of the loading, of which inside the potential.
         warnings: what a reader of the results should know.
+        quantum: states by the quantum engine, where there is one.
     """
 
     directory: Path
@@ -112,6 +116,7 @@ class AdhesionZoneResult:
     calls: int = 0
     seconds: tuple[float, float] = (0.0, 0.0)
     warnings: list[str] = field(default_factory=list)
+    quantum: EmbeddedRecord = field(default_factory=lambda: EmbeddedRecord(embedding=None))
 
     @property
     def area(self) -> float:
@@ -152,15 +157,17 @@ def follow_zone(case: AdhesionCase, run: RunDirectory, comm: MPI.Comm, progress:
 
     with progress.phase("zone and specimen"):
         plan = plan_patch(case, interface, character)
-        model = build_patch(case, interface, character, plan, comm)
+        zone = embed_patch(case, character, plan, build_patch(case, interface, character, plan, comm), comm, run)
+        model = zone.model
     for line in audit_of(model, plan):
         progress.note(line)
     run.event("audit", lines=audit_of(model, plan), nodes=len(model.body.nodes))
 
     result = AdhesionZoneResult(directory=run.path, interface=interface, character=character, plan=plan, model=model)
+    result.quantum = EmbeddedRecord(embedding=case.embedding)
     with progress.phase("loading", total=case.loading.opening.steps + 1) as phase:
         try:
-            load_specimen(case, run, result, phase)
+            load_specimen(case, run, result, phase, zone)
         except HandshakeConvergenceError as error:
             run.event("no_convergence", error=str(error))
             patch_files.write_path(run, result)
@@ -168,15 +175,23 @@ def follow_zone(case: AdhesionCase, run: RunDirectory, comm: MPI.Comm, progress:
             write_state(run, result, error.solution.u, "last")
             raise
 
+    result.quantum.conclude(run, progress)
+
     with progress.phase("results"):
-        result.warnings = [*warnings_of(case, interface, character, plan), *warnings_after(case, result)]
+        result.warnings = [
+            *warnings_of(case, interface, character, plan),
+            *zone.warnings,
+            *warnings_after(case, result),
+        ]
         patch_files.write_path(run, result)
         patch_files.write_profiles(run, result)
         patch_files.write_results(run, case, result)
     return result
 
 
-def load_specimen(case: AdhesionCase, run: RunDirectory, result: AdhesionZoneResult, phase: Phase) -> None:
+def load_specimen(
+    case: AdhesionCase, run: RunDirectory, result: AdhesionZoneResult, phase: Phase, zone: EmbeddedZone[CoupledModel]
+) -> None:
     """Open the specimen step by step, with profiles and files at the outputs (collective).
 
     Raises:
@@ -201,6 +216,7 @@ def load_specimen(case: AdhesionCase, run: RunDirectory, result: AdhesionZoneRes
     def on_step(step: LoadStep) -> None:
         result.steps.append(step)
         enter(result, step)
+        result.quantum.keep(zone, step.u, f"opening {format_length(step.load)}")
         done, every = len(result.steps) - 1, case.output.fields_every
         if done and (done == opening.steps or (every and done % every == 0)):
             result.model = path.model
@@ -246,8 +262,9 @@ def enter(result: AdhesionZoneResult, step: LoadStep) -> None:
         return
     if result.ledger is None:
         names = [*step.energies, RELEASED]
+        domains = DOMAINS | ledger_domains(names)
         result.ledger = EnergyLedger(
-            [Term(name=name, domain=DOMAINS[name][0], note=DOMAINS[name][1]) for name in names]
+            [Term(name=name, domain=domains[name][0], note=domains[name][1]) for name in names]
         )
     first, before = result.steps[0].energies, result.steps[max(len(result.steps) - 2, 0)].energies
     changes = {name: step.energies[name] - first[name] for name in step.energies}
@@ -280,15 +297,6 @@ def take_output(result: AdhesionZoneResult, step: LoadStep) -> Output:
         ghost=ghost,
         over_range=strain_over_range(result, step.u),
     )
-
-
-def strain_over_range(result: AdhesionZoneResult, u: Array) -> float:
-    """The largest strain of elements that count over the range of their fitted energy; zero for energies that are not fitted."""
-    material, body = result.character.material, result.model.body
-    if not hasattr(material, "strain_over_range"):
-        return 0.0
-    weighted = (result.model.partition.cell_weights > 0.01)[body.cell_of_point]
-    return float(material.strain_over_range(body.gradients(u)[weighted]).max())
 
 
 def warnings_of(
@@ -376,11 +384,12 @@ def predict_zone(
     """
     character = characterise_patch(case, interface, comm=comm, progress=Progress.silent())
     plan = plan_patch(case, interface, character)
-    model = build_patch(case, interface, character, plan, comm)
+    zone = embed_patch(case, character, plan, build_patch(case, interface, character, plan, comm), comm)
+    model = zone.model
     method = make_method(zone_of(case).method, model)
     began = time.perf_counter()
     method.evaluate(np.zeros(method.shape))
     seconds = time.perf_counter() - began
     calls = _USUAL_CALLS * (case.loading.opening.steps + 1)
     rows = patch_files.prediction_rows(character, plan, model, seconds=seconds, calls=calls)
-    return rows, warnings_of(case, interface, character, plan)
+    return rows, [*warnings_of(case, interface, character, plan), *zone.warnings]

@@ -12,12 +12,14 @@ from coupling.crack.tip import shifted_difference
 from coupling.errors import HandshakeConvergenceError, TipError
 from coupling.ledger import EnergyLedger, Term
 from multiscale.studies.crack_path import Stage, Walk
+from multiscale.studies.embedded_files import DOMAINS
 from multiscale.studies.fracture_state import PathPoint
 
 Array = NDArray[np.float64]
 _ENERGIES = {
     "atoms": ("core and blend", "Σ (1 − β) V over the atoms"),
     "bulk": ("blend and body", "Σ v_T W over the elements, v_T less what the atoms own"),
+    **DOMAINS,
 }
 _WORKS = {
     "atoms": ("core and blend", "∫ forces of the atoms · du, with the share 1 − β on displacements of sites"),

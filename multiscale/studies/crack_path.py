@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from mpi4py import MPI
@@ -16,7 +17,6 @@ from coupling.crack import (
     CrackState,
     CrackTangent,
     FollowOptions,
-    UnitLoad,
     follow,
     grip_load,
     intensity_load,
@@ -30,7 +30,10 @@ from multiscale.errors import CrackLoadError, ValidityError
 from multiscale.progress import Phase
 from multiscale.studies.crack_observer import BROKEN_STRETCH, Observer
 from multiscale.studies.crack_references import level_intensity, valid_intensity
-from multiscale.studies.crack_system import CrackCharacter, CrackPlan, build_crack
+from multiscale.studies.crack_stage import Run, Stage
+from multiscale.studies.crack_system import CrackCharacter, CrackPlan, build_crack, check_precision
+from multiscale.studies.embedded_cases import embed_crack
+from multiscale.studies.embedded_files import EmbeddedRecord
 from multiscale.studies.fracture_state import CrackReferences, Leg, PathPoint
 from multiscale.units import Level, format_intensity, format_length
 
@@ -41,36 +44,6 @@ _PERIODS = 1.0
 _PAST = 1.05
 #: Opening (Å) at which the elastic answer of a gripped body is weighed: small against everything.
 _PROBE = 1e-3
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Stage:
-    """One model on the path: where its zone lies, how it is solved, how its states are looked at.
-
-    Attributes:
-        observer: looks at states.
-        solver: finds them.
-        unit: displacement at load one.
-    """
-
-    observer: Observer
-    solver: CrackSolver
-    unit: UnitLoad
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """A load at which the crack did not stand.
-
-    Attributes:
-        before: the last load at which it stood.
-        load: at which it ran (sign 1) or closed (−1).
-        sign: of the change.
-    """
-
-    before: float
-    load: float
-    sign: float
 
 
 @dataclass(kw_only=True, eq=False)
@@ -91,6 +64,8 @@ class Walk:
         at: number of the stage where the path is now.
         called: calls of the potential before the path began.
         reason: why the path ended before it was done; empty while it goes on or where it came to its end.
+        cache: directory of finished quantum calculations; None keeps none.
+        quantum: states with their impurities, and those that the quantum engine is asked for.
     """
 
     case: FractureCase
@@ -106,8 +81,11 @@ class Walk:
     at: int = 0
     called: int = 0
     reason: str = ""
+    cache: Path | None = None
+    quantum: EmbeddedRecord = field(init=False)
 
     def __post_init__(self) -> None:
+        self.quantum = EmbeddedRecord(embedding=self.case.embedding)
         self.called = self.character.potential.counter.calls
 
     @property
@@ -124,6 +102,12 @@ class Walk:
         """Build a model, its zone about a place, and what solves it; the path is there now."""
         about = self.plan.center if center is None else center
         model = build_crack(self.character, self.plan, self.comm, center=about, tip=tip)
+        zone = embed_crack(
+            self.case, self.character, self.plan, model, self.comm, center=about, tip=tip, cache=self.cache
+        )
+        model = zone.model
+        for region in zone.sites.regions:
+            check_precision(self.case, region.qm)
         gripped = self.case.gripped
         known = self.references
         unit = grip_load(model, self.plan.outer) if gripped else intensity_load(model, known.field, known.direction)
@@ -144,7 +128,7 @@ class Walk:
             number=len(self.stages),
             gripped=gripped,
         )
-        self.stages.append(Stage(observer=observer, solver=solver, unit=unit))
+        self.stages.append(Stage(observer=observer, solver=solver, unit=unit, zone=zone))
         self.at = len(self.stages) - 1
         if gripped and observer.j_integral is not None:
             # Openings of grips are weighed against displacements of the core as the K that they stand for.
@@ -208,6 +192,7 @@ class Walk:
         since = self.points[0].tip_bonds if self.points else self.stage.observer.tip(state).x
         point = self.stage.observer.point(state, index=len(self.points), leg=leg, since=since, jump=jump)
         self.points.append(point)
+        self.quantum.keep(self.stage.zone, state.u, f"state {point.index}")
         self.phase.advance(
             1,
             f"K = {point.intensity / self.references.griffith:.4f} K_G, tip {point.advance:+.2f} periods, "

@@ -38,6 +38,8 @@ from multiscale.studies.coupled_zone import (
     plan_zone,
     spacing,
 )
+from multiscale.studies.embedded_cases import embed_defect
+from multiscale.studies.embedded_files import EmbeddedRecord, ledger_domains
 from multiscale.studies.launch import launch
 from multiscale.studies.zone_files import write_state
 
@@ -65,6 +67,7 @@ class DefectResult:
         energy: of the defect, eV: the formation energy where atoms are missing; NaN for methods without an energy.
         comparison: with all atoms, where asked for.
         warnings: what a reader of the results should know.
+        quantum: start and end by the quantum engine, where there is one.
     """
 
     directory: Path
@@ -77,6 +80,7 @@ class DefectResult:
     energy: float
     comparison: Comparison | None
     warnings: list[str]
+    quantum: EmbeddedRecord
 
 
 def run_defect(
@@ -122,7 +126,8 @@ def _follow_story(case: DefectCase, run: RunDirectory, comm: MPI.Comm, progress:
     with progress.phase("zone and body"):
         plan = plan_zone(case, character)
         refuse_too_many(case, character, plan)
-        model = build_model(case, character, plan, comm)
+        zone = embed_defect(case, character, plan, build_model(case, character, plan, comm), comm, run)
+        model = zone.model
         start = plan.start(model.body.nodes)
         start[model.held] = 0.0
     for line in audit_lines(model.partition):
@@ -138,6 +143,11 @@ def _follow_story(case: DefectCase, run: RunDirectory, comm: MPI.Comm, progress:
             run.event("no_convergence", error=str(error))
             raise HandshakeConvergenceError(f"{error}. {_advice(case, run)}", solution=error.solution) from error
     write_state(run, case, plan, model, solution)
+
+    quantum = EmbeddedRecord(embedding=case.embedding)
+    quantum.keep(zone, start, "start")
+    quantum.keep(zone, solution.u, "equilibrium")
+    quantum.conclude(run, progress)
 
     ledger = None
     with progress.phase("energy"):
@@ -165,12 +175,19 @@ def _follow_story(case: DefectCase, run: RunDirectory, comm: MPI.Comm, progress:
             start=start,
             solution=solution,
             ledger=ledger,
-            energy=float("nan") if isinstance(case.defect, InclusionModel) else energy,
+            energy=float("nan") if not _has_energy(case) else energy,
             comparison=comparison,
-            warnings=warnings_of(case, character, plan, model, solution, ledger),
+            warnings=[*warnings_of(case, character, plan, model, solution, ledger), *zone.warnings],
+            quantum=quantum,
         )
         files.write_results(run, case, result)
     return result
+
+
+def _has_energy(case: DefectCase) -> bool:
+    """Whether the defect's energy is one of the perfect crystal's atoms alone: nothing foreign, no engine of another zero."""
+    in_loop = case.embedding is not None and case.embedding.mode == "in the loop"
+    return not (isinstance(case.defect, InclusionModel) or case.impurity is not None or in_loop)
 
 
 def _advice(case: DefectCase, run: RunDirectory) -> str:
@@ -238,6 +255,7 @@ def account(method: Method, start: Array, solution: HandshakeSolution, *, points
         "interface": ("interface", "weighted cohesive energy"),
         "ghost force correction": ("blend", "dead load that keeps the perfect crystal at rest"),
     }
+    domains |= ledger_domains(list(after.terms))
     ledger = EnergyLedger(
         [
             Term(name=name, domain=domains.get(name, ("body", ""))[0], note=domains.get(name, ("body", ""))[1])
@@ -328,11 +346,12 @@ def predict(case: DefectCase, *, comm: MPI.Comm = MPI.COMM_WORLD) -> tuple[list[
     character = characterise_crystal(case, comm=comm, progress=Progress.silent())
     plan = plan_zone(case, character)
     refuse_too_many(case, character, plan)
-    model = build_model(case, character, plan, comm)
+    zone = embed_defect(case, character, plan, build_model(case, character, plan, comm), comm)
+    model = zone.model
     method = make_method(case.method, model)
     began = time.perf_counter()
     begin = plan.start(model.body.nodes)
     method.evaluate(np.concatenate([begin] * (method.shape[0] // len(begin))))
     seconds = time.perf_counter() - began
     rows = files.prediction_rows(case, character, plan, model, seconds=seconds, calls=_USUAL_CALLS)
-    return rows, warnings_of(case, character, plan, model, None, None)
+    return rows, [*warnings_of(case, character, plan, model, None, None), *zone.warnings]

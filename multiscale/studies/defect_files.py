@@ -74,6 +74,8 @@ def write_results(run: RunDirectory, case: DefectCase, result: DefectResult) -> 
         *_crystal_quantities(result.character),
         *_zone_quantities(case, result),
         *_equilibrium_quantities(case, result),
+        *result.quantum.rows(),
+        *_corrected_rows(result),
         *_comparison_quantities(result),
     ]
     data: dict[str, Any] = {
@@ -89,7 +91,19 @@ def write_results(run: RunDirectory, case: DefectCase, result: DefectResult) -> 
             "way between the two, an independent sum."
         )
     data["ledger_note"] = note
+    if section := result.quantum.section():
+        data["quantum"] = section
     run.write_json("results.json", data)
+
+
+def _corrected_rows(result: DefectResult) -> list[Row]:
+    """The relaxation's energy with the quantum region in place of the potential's, where single points alone asked for it."""
+    embedding, change = result.quantum.embedding, result.quantum.correction
+    if embedding is None or embedding.mode == "in the loop" or result.ledger is None or not np.isfinite(change):
+        return []
+    total = float(result.ledger.total[-1])
+    note = f"from the start of the search, at the potential's geometries; uncorrected {-total:.6g} eV"
+    return [("energy set free by relaxation, corrected", "", -(total + change), "eV", note)]
 
 
 def _ledger_rows(result: DefectResult) -> list[dict[str, Any]]:

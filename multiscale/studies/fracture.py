@@ -24,6 +24,7 @@ from multiscale.studies.crack_path import Stage, Walk, walk_path
 from multiscale.studies.crack_references import check_fit, find_references
 from multiscale.studies.crack_system import CrackCharacter, CrackPlan, build_crack, characterise_crack, plan_crack
 from multiscale.studies.crack_trapping import trapping_of_path, trapping_of_steps
+from multiscale.studies.embedded_cases import embed_crack
 from multiscale.studies.fracture_fields import write_state
 from multiscale.studies.fracture_plane import rings_about, write_plane, write_rings
 from multiscale.studies.fracture_state import CrackReferences, FractureResult, PathPoint, Trapping
@@ -96,6 +97,7 @@ def _follow_story(case: FractureCase, run: RunDirectory, comm: MPI.Comm, progres
             comm=comm,
             phase=phase,
             watch=lambda walk: _keep(run, walk),
+            cache=run.path / "quantum",
         )
         try:
             walk_path(walk)
@@ -107,6 +109,7 @@ def _follow_story(case: FractureCase, run: RunDirectory, comm: MPI.Comm, progres
         for line in audit_lines(stage.observer.model.partition):
             progress.note(line)
 
+    walk.quantum.conclude(run, progress)
     with progress.phase("results"):
         result = conclude(case, run, walk)
         files.write_results(run, case, result)
@@ -152,7 +155,11 @@ def conclude(case: FractureCase, run: RunDirectory, walk: Walk) -> FractureResul
         points=walk.points,
         trapping=trapping,
         ledger=ledger,
-        warnings=warnings_of(case, walk.character, walk.plan, walk.references, walk, trapping),
+        warnings=[
+            *warnings_of(case, walk.character, walk.plan, walk.references, walk, trapping),
+            *(walk.stages[0].zone.warnings if walk.stages else []),
+        ],
+        quantum=walk.quantum,
     )
 
 
@@ -269,6 +276,8 @@ def predict(case: FractureCase, *, comm: MPI.Comm = MPI.COMM_WORLD) -> tuple[lis
     plan = plan_crack(case, character)
     check_fit(case, character, plan, references)
     model = build_crack(character, plan, comm)
+    zone = embed_crack(case, character, plan, model, comm, center=plan.center, tip=0.0)
+    model = zone.model
     method = CrackForces(model)
     began = time.perf_counter()
     method.evaluate(np.zeros(method.shape))
@@ -279,4 +288,4 @@ def predict(case: FractureCase, *, comm: MPI.Comm = MPI.COMM_WORLD) -> tuple[lis
     states = _USUAL_STATES if isinstance(case.load, FollowModel) else len(case.levels)
     calls = min(_USUAL_CALLS * states, case.solver.max_calls)
     rows = files.prediction_rows(case, character, references, plan, counts, seconds, calls)
-    return rows, warnings_of(case, character, plan, references, None, None)
+    return rows, [*warnings_of(case, character, plan, references, None, None), *zone.warnings]

@@ -232,6 +232,7 @@ def write_results(run: RunDirectory, case: FractureCase, result: FractureResult)
         range_quantity(character.interaction, character.force_range),
         *zone_quantities(case, result),
         *path_quantities(case, result),
+        *result.quantum.rows(),
     ]
     ledger = [] if result.ledger is None else write_ledger(run, result.ledger)
     note = (
@@ -254,6 +255,7 @@ def write_results(run: RunDirectory, case: FractureCase, result: FractureResult)
             ],
             "ledger": ledger,
             "ledger_note": note.strip(),
+            **({"quantum": section} if (section := result.quantum.section()) else {}),
         },
     )
 

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
+from multiscale.studies.embedded_files import EmbeddedRecord
+
 if TYPE_CHECKING:
     from atomistic.cleavage import CreatedSurfaces, Cut
     from atomistic.curves import SeparationCurve
@@ -218,6 +220,7 @@ class FractureResult:
         trapping: what they say.
         ledger: energies along the path, as changes from its start; None for methods without an energy.
         warnings: what a reader of the results should know.
+        quantum: states by the quantum engine, where there is one.
     """
 
     directory: Path
@@ -229,3 +232,4 @@ class FractureResult:
     trapping: Trapping | None = None
     ledger: EnergyLedger | None = None
     warnings: list[str] = field(default_factory=list)
+    quantum: EmbeddedRecord = field(default_factory=lambda: EmbeddedRecord(embedding=None))

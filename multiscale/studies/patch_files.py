@@ -13,6 +13,7 @@ from multiscale.config import AdhesionCase
 from multiscale.progress import format_seconds
 from multiscale.run import RunDirectory, describe_potential
 from multiscale.studies.adhesion_files import Row, atomistic_quantities, law_quantities
+from multiscale.studies.embedded_files import corrected_separation
 from multiscale.studies.patch import PatchCharacter, PatchPlan, zone_of
 from multiscale.units import (
     ANGSTROM_IN_NM,
@@ -122,6 +123,8 @@ def write_results(run: RunDirectory, case: AdhesionCase, result: AdhesionZoneRes
         *law_quantities(result.interface, result.plan.mesh),
         *_zone_quantities(case, result),
         *_path_quantities(case, result),
+        *result.quantum.rows(),
+        *_corrected_rows(result),
     ]
     peak = result.interface.extraction.peak_traction
     width = result.model.body.thickness
@@ -170,8 +173,31 @@ def write_results(run: RunDirectory, case: AdhesionCase, result: AdhesionZoneRes
                 "the mean over the block.",
             },
             "audit": result.model.partition.audit,
+            **({"quantum": section} if (section := result.quantum.section()) else {}),
         },
     )
+
+
+def _corrected_rows(result: AdhesionZoneResult) -> list[Row]:
+    """Work of separation of the quantum cell by both engines, and what that makes of the whole one."""
+    record = result.quantum
+    found = corrected_separation(record)
+    if found is None or record.embedding is None:
+        return []
+    engine, potential, area = found
+    where = (
+        f"between {record.points[0].label} and {record.points[-1].label}, the cell's own {area:.2f} Å² of the interface"
+    )
+    rows: list[Row] = [
+        ("work of the quantum cell, engine", "W_C", engine * EV_PER_A2_IN_J_PER_M2, "J/m²", where),
+        ("work of the quantum cell, potential", "", potential * EV_PER_A2_IN_J_PER_M2, "J/m²", "the same atoms"),
+    ]
+    whole = result.work_of_separation
+    if np.isfinite(whole) and record.embedding.mode == "single points":
+        corrected = whole + record.correction / result.area
+        note = f"at the potential's geometries; uncorrected {whole * EV_PER_A2_IN_J_PER_M2:.6g} J/m²"
+        rows.append(("work of separation of the whole, corrected", "", corrected * EV_PER_A2_IN_J_PER_M2, "J/m²", note))
+    return rows
 
 
 def _zone_quantities(case: AdhesionCase, result: AdhesionZoneResult) -> list[Row]:

@@ -93,3 +93,12 @@ def cell_stresses(model: CoupledModel, u: Array) -> Array:
     found /= body.volumes[:, None, None]
     found[weights <= _SHOWN] = np.nan
     return found
+
+
+def strain_over_range(result: AdhesionZoneResult, u: Array) -> float:
+    """The largest strain of elements that count over the range of their fitted energy; zero for energies that are not fitted."""
+    material, body = result.character.material, result.model.body
+    if not hasattr(material, "strain_over_range"):
+        return 0.0
+    weighted = (result.model.partition.cell_weights > 0.01)[body.cell_of_point]
+    return float(material.strain_over_range(body.gradients(u)[weighted]).max())

@@ -14,7 +14,8 @@ from test_config import CASE, DEFECT
 from test_fracture_config import CRACK
 
 from multiscale import cli, failures
-from multiscale.config import AdhesionCase, CaseError, DefectCase, FractureCase, load_case
+from multiscale.config import AdhesionCase, CaseError, load_case
+from multiscale.config.load import STUDIES
 from multiscale.doctor import mpirun
 
 
@@ -194,7 +195,7 @@ def test_every_class_that_points_into_a_case_exists():
     assert set(failures.KEYS_BY_ERROR) <= names
     for choices in failures.KEYS_BY_ERROR.values():
         for keys in choices:
-            assert any(keys[0] in model.model_fields for model in (AdhesionCase, DefectCase, FractureCase))
+            assert any(keys[0] in model.model_fields for model in STUDIES.values())
 
 
 def test_a_mistake_points_at_the_key_of_its_study(tmp_path):

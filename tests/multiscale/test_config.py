@@ -204,6 +204,7 @@ def test_compounds_hcp_and_other_specimens_are_cases_too(write):
         ("adhesion", ("law", "decohesion", "mesh", "solver", "verification", "output")),
         ("contact", ("decohesion", "path", "mesh")),
         ("defect", ("material", "compare", "solver", "output")),
+        ("embedding", ()),
         ("fracture", ("material", "solver", "output")),
     ],
 )
@@ -211,7 +212,7 @@ def test_the_commented_case_files_are_valid_and_name_the_defaults(write, study, 
     loaded = load_case(write(TEMPLATES[study]))
     for section in sections:
         assert getattr(loaded, section) == type(getattr(loaded, section))()
-    assert set(TEMPLATES) == {"adhesion", "contact", "defect", "fracture"}
+    assert set(TEMPLATES) == {"adhesion", "contact", "defect", "embedding", "fracture"}
 
 
 DEFECT = """\

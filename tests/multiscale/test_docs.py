@@ -23,6 +23,7 @@ from multiscale.config import (
     DiscModel,
     DoubleCantileverBeam,
     EdgeCrackBody,
+    EmbeddingCase,
     FollowModel,
     FractureCase,
     ImportedSpecimen,
@@ -59,6 +60,7 @@ def between(start: str, end: str) -> list[str]:
         (AdhesionCase, "## Keys of the adhesion study", "### Potentials"),
         (DefectCase, "## Keys of the defect study", "### Defects"),
         (FractureCase, "## Keys of the fracture study", "### Cracked bodies"),
+        (EmbeddingCase, "## Keys of the embedding study", "### Cores"),
     ],
 )
 def test_every_key_is_documented_and_no_other(case, start, end):
@@ -158,7 +160,38 @@ def test_the_script_of_the_interfaces_page_works(capsys, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "page", ["bimaterial.md", "finite_rotations.md", "fragmentation.md", "laws.md", "live_points.md", "mixed_mode.md"]
+    "page",
+    [
+        "bimaterial.md",
+        "embedding_interface.md",
+        "embedding_molecules.md",
+        "finite_rotations.md",
+        "fragmentation.md",
+        "laws.md",
+        "live_points.md",
+        "mixed_mode.md",
+    ],
 )
 def test_the_scripts_of_the_other_pages_run(page):
     exec(script(page), {})
+
+
+def test_the_script_of_the_embedding_core_page_works(capsys):
+    names: dict = {}
+    exec(script("embedding_core.md"), names)
+    moves = names["moving"].moves
+    assert len(moves) >= 2
+    assert all(0.05 < move.largest_jump <= 0.1 * (1 + 1e-9) for move in moves)
+    ranges = [max(energies) - min(energies) for energies in (names["raw"], names["kept"])]
+    assert ranges[0] > 30 * ranges[1]
+    assert len(capsys.readouterr().out.splitlines()) == len(moves) + 1
+
+
+def test_the_script_of_the_embedding_dynamics_page_works(capsys):
+    names: dict = {}
+    exec(script("embedding_dynamics.md"), names)
+    assert names["drift"].within(1.0)  # meV per atom and ps; a run of 0.2 ps cannot tell less
+    # Two potentials as different as these do work around a loop.
+    assert not names["turn"].conservative
+    assert names["energy"].error < 0.1
+    assert len(capsys.readouterr().out.splitlines()) == 3
