@@ -64,7 +64,8 @@ class AtomCluster:
     Args:
         potential: what drives the atoms.
         symbols: one chemical symbol for all atoms, or one for each.
-        thickness: the period along z of a plane body, Å; the body ends freely in x and y.
+        thickness: the period of a plane body, Å: its length along z, or the vector (3,) that a far strain has made of it; the
+            body ends freely in x and y.
         cell: (3, 3), rows are the periods of a body that is periodic in all directions, Å.
         comm: ranks that call together. Potentials that share one evaluation among the ranks of their own communicator do
             so; others are evaluated on the first rank, and all ranks get the same bits.
@@ -81,20 +82,22 @@ class AtomCluster:
         potential: Potential,
         *,
         symbols: str | Sequence[str],
-        thickness: float | None = None,
+        thickness: ArrayLike | None = None,
         cell: ArrayLike | None = None,
         comm: MPI.Comm | None = None,
     ) -> None:
         if thickness is not None and cell is not None:
             raise AtomisticError("A body has either a thickness (plane, periodic along z) or a cell; got both.")
-        if thickness is not None and not (np.isfinite(thickness) and thickness > 0.0):
-            raise AtomisticError(f"The thickness must be a positive length in Å; got {thickness!r}.")
+        period = np.zeros(3) if thickness is None else np.asarray(thickness, dtype=float)
+        period = np.array([0.0, 0.0, float(period)]) if period.ndim == 0 else period
+        if thickness is not None and not (period.shape == (3,) and np.isfinite(period).all() and period[2] > 0.0):
+            raise AtomisticError(f"The thickness must be a positive length or a period (3,) up z, in Å; got {thickness!r}.")
         self.potential = potential
         self.comm = comm
         self.symbols = symbols
         potential.check_elements([symbols] if isinstance(symbols, str) else symbols)
         self.periodic = np.array([cell is not None, cell is not None, cell is not None or thickness is not None])
-        self._cell = np.diag([0.0, 0.0, thickness or 0.0]) if cell is None else np.array(cell, dtype=float)
+        self._cell = np.array([np.zeros(3), np.zeros(3), period]) if cell is None else np.array(cell, dtype=float)
         if self._cell.shape != (3, 3) or (cell is not None and not abs(np.linalg.det(self._cell)) > 1e-9):
             raise AtomisticError(f"The cell must be three independent vectors as rows, (3, 3), Å; got {cell!r}.")
         self._atoms: Atoms | None = None
@@ -180,7 +183,7 @@ class AtomCluster:
         return AtomCluster(
             self.potential,
             symbols=list(symbols),
-            thickness=float(self._cell[2, 2]) if periodic[2] and not periodic[0] else None,
+            thickness=self._cell[2] if periodic[2] and not periodic[0] else None,
             cell=self._cell if periodic[0] else None,
             comm=self.comm,
         )

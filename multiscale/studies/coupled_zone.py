@@ -344,10 +344,14 @@ def make_domain(case: DefectCase, lattice: Lattice) -> tuple[Array, Array]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AtomMaker:
-    """Gives the energies of atoms at lattice indices; with `perfect`, of the crystal without foreign atoms."""
+    """Gives the energies of atoms at lattice indices; with `perfect`, of the crystal without foreign atoms.
+
+    A plane body repeats by the period that the far strain makes of the crystal's own.
+    """
 
     character: CrystalCharacter
     defect: Defect
+    far_field: Array
     foreign: str | None
     comm: MPI.Comm
     perfect: bool = False
@@ -362,7 +366,7 @@ class AtomMaker:
         return AtomCluster(
             self.character.potential,
             symbols=symbols,
-            thickness=lattice.thickness if lattice.dimension == 2 else None,
+            thickness=self.far_field[:, 2] * lattice.thickness if lattice.dimension == 2 else None,
             comm=self.comm,
         )
 
@@ -370,7 +374,13 @@ class AtomMaker:
 def atom_maker(case: DefectCase, character: CrystalCharacter, plan: ZonePlan, comm: MPI.Comm) -> AtomMaker:
     """What drives the atoms of a case."""
     elements = foreign_elements(case)
-    return AtomMaker(character=character, defect=plan.defect, foreign=elements[0] if elements else None, comm=comm)
+    return AtomMaker(
+        character=character,
+        defect=plan.defect,
+        far_field=plan.far_field,
+        foreign=elements[0] if elements else None,
+        comm=comm,
+    )
 
 
 def build_model(case: DefectCase, character: CrystalCharacter, plan: ZonePlan, comm: MPI.Comm) -> CoupledModel:

@@ -24,7 +24,7 @@ from multiscale.config import CaseError, DefectCase
 from multiscale.progress import Progress
 from multiscale.run import RunDirectory, RunExistsError
 from multiscale.studies import all_atoms
-from multiscale.studies.coupled_zone import characterise_crystal, plan_zone
+from multiscale.studies.coupled_zone import atom_maker, characterise_crystal, plan_zone
 from multiscale.studies.defect import account, predict, run_defect
 from multiscale.summary import summary_lines
 from multiscale.tables import read_table
@@ -99,6 +99,21 @@ def test_all_atoms_know_nothing_of_the_continuum(finished):
     blind = replace(character, material=None)
     energy = all_atoms.defect_energy(finished.model, finished.solution, blind, comm=MPI.COMM_SELF)
     assert energy == pytest.approx(finished.energy, abs=1e-9)
+
+
+@pytest.mark.parametrize("strain", [{"zz": 0.01}, {"xz": 0.01, "yz": -0.004, "xx": 0.005}])
+def test_a_strain_along_the_front_stretches_the_period(finished, strain):
+    """An atom in the middle of a perfect cluster has the energy of the strained crystal, and no force."""
+    case = DefectCase(**SETTINGS | {"strain": strain})
+    character, plan = finished.character, plan_zone(case, finished.character)
+    lattice = character.lattice
+    indices = lattice.offsets_within(25.0)
+    atoms = replace(atom_maker(case, character, plan, MPI.COMM_SELF), perfect=True)(indices)
+    places = lattice.positions(indices) @ plan.far_field.T
+    middle = int(np.argmin(np.linalg.norm(places[:, :2], axis=1)))
+    assert np.abs(atoms.energy_and_gradient(places)[1][middle]).max() < 1e-10
+    expected = all_atoms.site_energy(character, plan.far_field, comm=MPI.COMM_SELF)
+    assert atoms.site_energies(places)[middle] == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_step_that_the_material_refuses_is_shortened(finished):
