@@ -42,6 +42,17 @@ law:                            # the cohesive law, with the bulk's elasticity t
   unloading: damaging           # or reversible
   stiffness_cap: 50             # largest stiffness, in units of C'/d
 
+# impurity:                     # a foreign atom in the gap: work of separation with it and without; the potential must know it
+#   element: H
+#   site: octahedral            # or tetrahedral, largest, substitutional
+#   repeat: [2, 2]              # cells of the plane to one impurity
+# embedding:                    # quantum single points at closed and open gap correct the curve
+#   engine: gpaw                # or any potential or ASE calculator
+#   settings: {ecut: 350, kpts: 3.6, width: 0.1}
+#   mode: single points
+#   core: {species: H}
+#   cache: quantum              # folder of the results: computed once
+
 specimen:
   shape: double cantilever beam # or block (width, height), or imported (file, length_unit, bodies, supports)
   length: 2 um
@@ -115,6 +126,12 @@ zone:                           # where atoms are atoms
   # pad: 0.8 nm                 # by default from the potential's measured range
   blending: quintic             # or cubic, linear, minimal-curvature
 
+# embedding:                    # a quantum region inside the core
+#   engine: sevennet-0          # gpaw, tblite ..., any potential or ASE calculator
+#   core: {near: [0 nm, 0 nm, 0 nm], radius: 6 angstrom}
+#   cell: {along: 6, planes: 8} # periods of the lattice along x and planes along y that the quantum cell spans
+#   # mode: single points       # instead of in the loop: the first and last state, after the run
+
 method: bgfc                    # from forces alone: bqcf, schwarz; controls: bqce, qce, clamped
 
 material:                       # the continuum, made from the potential
@@ -167,6 +184,12 @@ zone:                           # a disc of atoms about the tip
   # blend: 0.8 nm               # by default half the radius, at least the potential's cutoff
   # pad: 0.8 nm                 # by default from the potential's measured range
   blending: quintic             # or cubic, linear, minimal-curvature
+
+# embedding:                    # a quantum region inside the core
+#   engine: sevennet-0          # gpaw, tblite ..., any potential or ASE calculator
+#   core: {near_tip: 4 angstrom}
+#   cell: {along: 6, planes: 8} # periods of the lattice along x and planes along y that the quantum cell spans
+#   # mode: single points       # instead of in the loop: the first and last state, after the run
 
 body:                           # the tip lies at the origin
   shape: disc                   # its rim follows the K-field; or, pulled by grips,
