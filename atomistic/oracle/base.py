@@ -62,6 +62,7 @@ class Outcome:
         seconds: wall time of all attempts.
         attempts: what was tried before and why it failed, one line each.
         changed: how the physics differs from what was asked (a higher electronic temperature); empty if it does not.
+        away: largest component, Å, by which the stored structure lies off the one asked for; 0 where it was computed.
     """
 
     energy: float
@@ -74,6 +75,7 @@ class Outcome:
     seconds: float = 0.0
     attempts: tuple[str, ...] = ()
     changed: str = ""
+    away: float = 0.0
 
     def unusable(self) -> str:
         """Say which numbers are not finite, or nothing."""

@@ -80,7 +80,7 @@ class ResultCache:
             if away[row] > self.match:
                 break
             if changed or not shelf[row].outcome.changed:
-                return shelf[row].outcome
+                return replace(shelf[row].outcome, away=float(away[row]))
         return None
 
     def store(self, engine: str, identity: Mapping[str, Any], task: Task, outcome: Outcome) -> Path:

@@ -36,6 +36,7 @@ class OracleRecord:
         failed: structures without a result.
         seconds: wall time in the engine.
         saved_seconds: wall time that the reused results took when they were computed.
+        farthest: largest component, Å, by which a reused result's structure lay off the one asked for.
         retries: one line for each attempt that failed.
         changed: one line for each result, fresh or reused, whose physics differs from what was asked.
         last: the last result.
@@ -48,6 +49,7 @@ class OracleRecord:
     failed: int = 0
     seconds: float = 0.0
     saved_seconds: float = 0.0
+    farthest: float = 0.0
     retries: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     last: Outcome | None = None
@@ -161,6 +163,7 @@ class OracleCalculator(Calculator):
             if stored is not None and not (task.stress and stored.stress is None):
                 record.reused += 1
                 record.saved_seconds += stored.seconds
+                record.farthest = max(record.farthest, stored.away)
                 self._note(task, stored)
                 return stored
         outcome = merged(stored, self._computed(task, identity))

@@ -55,6 +55,7 @@ class QuantumPoint:
         of: of the whole stack.
         force: largest force of the quantum engine on an atom of C, eV/Å: how far the potential's state is from its own.
         reused: whether the result was in the cache.
+        away: largest component, Å, by which the stored structure lay off this one; 0 where it was computed.
         seconds: that the engine took, when it was computed.
     """
 
@@ -68,6 +69,7 @@ class QuantumPoint:
     of: int
     force: float
     reused: bool
+    away: float
     seconds: float
 
     @property
@@ -297,6 +299,7 @@ def quantum_points(
                     of=whole,
                     force=float(np.linalg.norm(result.forces, axis=1).max()),
                     reused=record.reused > known,
+                    away=record.last.away if record.last is not None else 0.0,
                     seconds=record.last.seconds if record.last is not None else 0.0,
                 )
             )

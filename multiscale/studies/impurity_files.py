@@ -247,7 +247,7 @@ def _point(point: QuantumPoint) -> dict[str, Any]:
         "E (eV)": point.energy,
         "force left by QM (eV/Å)": point.force,
         "seconds": point.seconds,
-        "result": "from the cache" if point.reused else "computed",
+        "result": f"from the cache, {point.away:.0e} Å off" if point.reused else "computed",
     }
 
 

@@ -212,7 +212,9 @@ def test_the_nearest_of_several_matches_is_taken(crystal, tmp_path):
     far.positions[0, 0] += 0.004
     near.positions[0, 0] += 0.001
     energies = [load_oracle(stubborn(), cache=tmp_path).evaluate(atoms).energy for atoms in (far, near)]
-    assert load_oracle(stubborn(), cache=tmp_path, match=0.01).evaluate(crystal).energy == energies[1]
+    potential = load_oracle(stubborn(), cache=tmp_path, match=0.01)
+    assert potential.evaluate(crystal).energy == energies[1]
+    assert potential.calculator.record.farthest == pytest.approx(0.001)
 
 
 @pytest.mark.parametrize(
