@@ -91,7 +91,9 @@ class AtomCluster:
         period = np.zeros(3) if thickness is None else np.asarray(thickness, dtype=float)
         period = np.array([0.0, 0.0, float(period)]) if period.ndim == 0 else period
         if thickness is not None and not (period.shape == (3,) and np.isfinite(period).all() and period[2] > 0.0):
-            raise AtomisticError(f"The thickness must be a positive length or a period (3,) up z, in Å; got {thickness!r}.")
+            raise AtomisticError(
+                f"The thickness must be a positive length or a period (3,) up z, in Å; got {thickness!r}."
+            )
         self.potential = potential
         self.comm = comm
         self.symbols = symbols
