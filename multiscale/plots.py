@@ -157,7 +157,7 @@ def draw_separation(data: RunData) -> Any:
     opening = table["opening"]
     energy, uber_energy = table.get("energy [j/m^2]"), table.get("uber energy")
     if energy is not None:
-        left.plot(opening, energy, "o", color=BLUE, markersize=4.5, label="atoms", zorder=3)
+        left.plot(opening, energy, "o", color=BLUE, markersize=4.5, label="separation curve", zorder=3)
         _level(left, energy[-1], f"$W_\\mathrm{{sep}}$ = {energy[-1]:.3g} J/m²")
     if uber_energy is not None:
         left.plot(opening, uber_energy, "--", color=GREY, linewidth=1.3, label="UBER fit")
@@ -183,7 +183,7 @@ def _draw_tractions(axes: Any, data: RunData) -> None:
         axes.annotate(text, place, xytext=(0.97, 0.95), textcoords="axes fraction", ha="right", va="center", fontsize=9,
                       arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.8})  # fmt: skip
     if traction is not None:
-        axes.plot(opening, traction, "o", color=BLUE, markersize=4.5, label="atoms, over Δ", zorder=3)
+        axes.plot(opening, traction, "o", color=BLUE, markersize=4.5, label="separation curve, over Δ", zorder=3)
     if uber is not None:
         axes.plot(opening, uber, "--", color=GREY, linewidth=1.3, label="UBER fit, over Δ")
     axes.set(title="Traction", xlabel="opening (Å)", ylabel="traction (GPa)")

@@ -108,7 +108,10 @@ class RunDirectory:
             return f"{self.path} is a file. Choose another directory with -o"
         if self.path.is_dir() and any(self.path.iterdir()):
             if not force and not self._left_by_a_mistake():
-                return f"{self.path} is not empty. Choose another directory with -o, or write over it with --force"
+                return (
+                    f"{self.path} is not empty. Choose another directory with -o, or write over it with --force, which keeps "
+                    "quantum results"
+                )
             for stale in ("events.jsonl", "results.json", "report.html"):
                 (self.path / stale).unlink(missing_ok=True)
         try:

@@ -91,7 +91,8 @@ def as_potential(calculator: Any) -> Potential:
         return calculator
     if not isinstance(calculator, BaseCalculator):
         raise UnknownPotentialError(
-            f"Expected an ASE calculator or a potential from load_potential; got {type(calculator).__name__}."
+            f"Expected an ASE calculator or a potential; got {type(calculator).__name__} {calculator!r}. Names go through "
+            "load_potential (atomistic.potentials) or load_oracle (atomistic.oracle)."
         )
     known = set(calculator.implemented_properties)
     return Potential(

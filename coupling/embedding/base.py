@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from atomistic.potentials import Evaluation, Potential, as_potential
 from coupling.embedding.account import EmbeddingAccount, RegionAccount, remainder_of
-from coupling.embedding.cluster import Cluster, cut_cluster
+from coupling.embedding.cluster import Cluster, check_places, cut_cluster
 from coupling.embedding.region import Mask, Region
-from coupling.embedding.side_by_side import SideBySide
+from coupling.embedding.side_by_side import SideBySide, agreed
 from coupling.errors import EmbeddingError
 
 Array = NDArray[np.float64]
+
+#: Ranks that are farther apart than this (Å) no longer run the same script on the same places.
+_SAME = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +63,8 @@ class Embedding(Calculator):
         qm: the quantum engine: the same, or what `load_oracle` gives.
         regions: one or several; no atom is core of two.
         ml_region: another instance of the ML potential for C, for engines that keep much per structure; by default `ml`.
+        reference: atoms at whose places cores and buffers are chosen; by default those of the first evaluation. Images of one
+            path (a band, a scan) that are given one reference have the same C, and energies that can be compared.
         comm: ranks among which the evaluations are shared (collective then); by default this rank alone.
     """
 
@@ -70,9 +75,11 @@ class Embedding(Calculator):
         qm: Potential | Calculator,
         regions: Region | Sequence[Region],
         ml_region: Potential | Calculator | None = None,
+        reference: Atoms | None = None,
         comm: MPI.Comm | None = None,
     ) -> None:
         super().__init__()
+        self.reference = None if reference is None else reference.copy()
         self.ml = as_potential(ml)
         # The same engine on both sides is one engine: it is counted once, and its second answer is remembered.
         self.qm = self.ml if qm is ml else as_potential(qm)
@@ -102,9 +109,10 @@ class Embedding(Calculator):
             EmbeddingError: an empty core, an atom that is core of two regions, a cluster that cannot be cut.
             UnknownElementError: an engine does not know an element.
         """
+        atoms = self.same_everywhere(atoms)
         before = [self._mask(k, len(atoms)) for k in range(len(self.regions))] if self.fits(atoms) else None
-        cores = [region.choose(atoms, None if before is None else before[k]) for k, region in enumerate(self.regions)]
-        self._check_cores(atoms, cores)
+        # The choice is the first rank's: a score may differ between ranks. What follows from it is the same on all.
+        cores = agreed(lambda: self._choose(atoms, before), comm=self.comm)
         clusters = tuple(cut_cluster(atoms, region, core) for region, core in zip(self.regions, cores, strict=True))
         self._check_engines(atoms, clusters)
         self.adopt(atoms, clusters)
@@ -120,6 +128,12 @@ class Embedding(Calculator):
             for cluster, core, was in zip(clusters, cores, old, strict=True)
         )
 
+    def _choose(self, atoms: Atoms, before: Sequence[Mask] | None) -> list[Mask]:
+        """Return the cores that the selections want, given the present ones."""
+        cores = [region.choose(atoms, None if before is None else before[k]) for k, region in enumerate(self.regions)]
+        self._check_cores(atoms, cores)
+        return cores
+
     def adopt(self, atoms: Atoms, clusters: Sequence[Cluster]) -> None:
         """Take clusters as they are, wherever these atoms were when they were cut."""
         self.clusters = tuple(clusters)
@@ -134,7 +148,7 @@ class Embedding(Calculator):
         """
         atoms = self.same_everywhere(atoms)
         if not self.fits(atoms):
-            self.reselect(atoms)
+            self.reselect(self._reference_of(atoms))
         structures = [cluster.structure(atoms) for cluster in self.clusters]
         in_cell = [stress and cluster.periodic for cluster in self.clusters]
         tasks: list[Callable[[], Evaluation]] = [lambda: self.ml.evaluate(atoms, stress=stress)]
@@ -215,14 +229,38 @@ class Embedding(Calculator):
             if self.qm.capabilities.electronic and not cluster.periodic:
                 check_electrons(cluster, atoms)
 
+    def _reference_of(self, atoms: Atoms) -> Atoms:
+        """Return the atoms at whose places C is chosen."""
+        if self.reference is None:
+            return atoms
+        if list(self.reference.numbers) != list(atoms.numbers):
+            raise EmbeddingError(
+                f"The reference is {self.reference.symbols} and the atoms are {atoms.symbols}: expected the same atoms in "
+                "the same order, at other places."
+            )
+        return self.reference
+
     def same_everywhere(self, atoms: Atoms) -> Atoms:
-        """Return the atoms of the first rank, so that no rank drifts away from the others."""
+        """Return the atoms of the first rank, so that no rank drifts away from the others (collective).
+
+        Raises:
+            EmbeddingError: a place that is not finite, or ranks that have other places.
+        """
         if self.comm is None or self.comm.size == 1:
+            check_places(atoms)
             return atoms
         places, cell = self.comm.bcast((atoms.positions, np.asarray(atoms.cell)), root=0)
+        same = places.shape == atoms.positions.shape and bool(np.all(np.abs(places - atoms.positions) <= _SAME))
+        others = [rank for rank, equal in enumerate(self.comm.allgather(same)) if not equal and rank]
+        if others:
+            raise EmbeddingError(
+                f"Rank {others[0]} evaluates atoms at other places than rank 0: all ranks must run the same script on the same "
+                "atoms. Seed random numbers alike."
+            )
         found = atoms.copy()
         found.set_cell(cell)
         found.positions = places
+        check_places(found)
         return found
 
 

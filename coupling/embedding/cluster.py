@@ -133,9 +133,7 @@ def cut_cluster(atoms: Atoms, region: Region, core: Mask | None = None) -> Clust
         EmbeddingError: an empty core, a cluster that meets its own image, a sub-cell that does not fit.
         CapError: a cut bond with a metal.
     """
-    if not np.isfinite(atoms.positions).all():
-        bad = int(np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))[0])
-        raise EmbeddingError(f"Atom {bad} has no finite place: {atoms.positions[bad].tolist()}.")
+    check_places(atoms)
     core = region.choose(atoms) if core is None else core
     caps = Caps.none()
     if region.cell is not None:
@@ -157,6 +155,20 @@ def cut_cluster(atoms: Atoms, region: Region, core: Mask | None = None) -> Clust
         pbc=np.array(atoms.pbc),
         symbols=tuple(symbols),
     )
+
+
+def check_places(atoms: Atoms) -> None:
+    """Refuse atoms that are nowhere: of those outside C the engines would not notice all.
+
+    Raises:
+        EmbeddingError: a place that is not finite.
+    """
+    if not np.isfinite(atoms.positions).all():
+        bad = int(np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))[0])
+        raise EmbeddingError(
+            f"Atom {bad} ({atoms.symbols[bad]}) has no finite place: {atoms.positions[bad].tolist()}. In a run, forces have "
+            "grown without bound: shorten the time step, or look at the first configuration."
+        )
 
 
 def _around(atoms: Atoms, region: Region, core: Mask) -> tuple[Surroundings, Mask, Caps]:
@@ -195,8 +207,10 @@ def _refuse_images(chosen: Surroundings, taken: Mask, atoms: Atoms, region: Regi
     if region.cell is not None:
         instead = "Its cell is larger than the whole one: take a smaller cell, or make the whole system larger."
     else:
-        instead = "Take a smaller buffer, a larger system, or a periodic sub-cell (cell=SubCell(...))."
+        instead = "Take a smaller buffer, a larger system, or a periodic sub-cell as its cell."
+    count = "1 atom" if len(twice) == 1 else f"{len(twice)} atoms"
     raise EmbeddingError(
-        f"{len(twice)} atoms, the first number {twice[0]}, would be in the region {region.name!r} twice, in two images: core, "
-        f"blend and buffer reach round the periodic cell {np.round(atoms.cell.lengths(), 2).tolist()} Å. {instead}"
+        f"{count}, the first number {twice[0]}, would be in the region {region.name!r} twice, in two images: core, blend and "
+        f"buffer ({region.blend + region.buffer:g} Å) reach round the periodic cell "
+        f"{np.round(atoms.cell.lengths(), 2).tolist()} Å. {instead}"
     )

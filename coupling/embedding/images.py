@@ -16,6 +16,8 @@ from coupling.errors import EmbeddingError
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
+#: Images of atoms are the same place to this (Å).
+_ROUNDING = 1e-6
 #: A boundary between atoms is sought where they leave at least this much room (Å), within this share of the cell.
 _ROOM, _SEARCH = 0.4, 0.25
 #: This share of the atoms beside a sub-cell must lie this close (Å) to an image of one inside: then its vectors are periods.
@@ -43,10 +45,11 @@ def surroundings(atoms: Atoms, core: Mask, radius: float) -> Surroundings:
     """Return all images of atoms within `radius` (Å) of the core, the core first."""
     rows = np.flatnonzero(core)
     places = _together(atoms, rows)
-    relative, indices = _images(atoms, places, radius)
+    relative, indices = _images(atoms, places, radius + _ROUNDING)
     distance, nearest = cKDTree(places).query(relative)
-    own = (distance < 1e-9) & (rows[nearest] == indices)
-    near = distance <= radius
+    own = (distance < _ROUNDING) & (rows[nearest] == indices)
+    # Rounding may leave a core atom 1e-15 Å from itself: the core belongs to C whatever the radius.
+    near = own | (distance <= radius)
     order = np.lexsort((indices[near], ~own[near]))
     pick = np.flatnonzero(near)[order]
     return Surroundings(

@@ -25,6 +25,7 @@ from atomistic.potentials import Evaluation
 from coupling.embedding.base import CoreChange, Embedding, Evaluated
 from coupling.embedding.cluster import Cluster
 from coupling.embedding.distances import distance_to_atoms
+from coupling.embedding.force_mixing import mixed_property
 from coupling.embedding.moving_state import clusters_from, clusters_to, move_from, move_to
 from coupling.embedding.transition import CoreMove, Results, Transition, largest_force
 from coupling.errors import EmbeddingError
@@ -65,11 +66,11 @@ class MovingEmbedding(Calculator):
         if not isinstance(scheme, Embedding):
             raise EmbeddingError(f"Expected a SubtractiveEmbedding or a ForceMixing; got {scheme!r}.")
         for name, value in (("largest_jump", largest_jump), ("largest_energy_jump", largest_energy_jump)):
-            if value is not None and not (np.isfinite(value) and value > 0.0):
+            if value is not None and not (isinstance(value, int | float) and np.isfinite(value) and value > 0.0):
                 raise EmbeddingError(f"{name} must be positive; got {value!r}.")
         if largest_energy_jump is not None and "energy" not in scheme.implemented_properties:
             raise EmbeddingError("Force mixing has no energy: leave largest_energy_jump out.")
-        if not (np.isfinite(slack) and slack >= 0.0):
+        if not (isinstance(slack, int | float) and np.isfinite(slack) and slack >= 0.0):
             raise EmbeddingError(f"The buffer's slack must be a length in Å, 0 or more; got {slack!r}.")
         self.scheme = scheme
         self.implemented_properties = list(scheme.implemented_properties)
@@ -111,6 +112,11 @@ class MovingEmbedding(Calculator):
                 "Force mixing has no energy: take ∫F·dr along the path (coupling.embedding.path_energy)."
             )
         return float(self.get_property("energy", atoms)) - self.booked
+
+    def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
+        """Return what ASE asks for; with mixed forces as `ForceMixing` answers."""
+        found = lambda: super(MovingEmbedding, self).get_property(name, atoms, allow_calculation)  # noqa: E731
+        return found() if "energy" in self.implemented_properties else mixed_property(name, found)
 
     def calculate(
         self, atoms: Atoms | None = None, properties: Any = ("forces",), system_changes: Any = ("positions",)

@@ -125,10 +125,15 @@ class Region:
     def __post_init__(self) -> None:
         for key in ("buffer", "blend", "vacuum"):
             value = getattr(self, key)
-            if not (isinstance(value, int | float) and np.isfinite(value) and value >= 0.0):
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not (number and np.isfinite(value) and value >= 0.0):
                 raise EmbeddingError(
                     f"The {key} of the region {self.name!r} must be a length in Å, 0 or more; got {value!r}."
                 )
+        if self.links is not None and not isinstance(self.links, Links):
+            raise EmbeddingError(f"links is Links(...) for caps, or None for none; got {self.links!r}.")
+        if self.cell is not None and not isinstance(self.cell, SubCell):
+            raise EmbeddingError(f"cell is a SubCell(vectors, periodic=...), or None for a cluster; got {self.cell!r}.")
         if self.spin != int(self.spin) or self.spin < 0:
             raise EmbeddingError(f"spin is the number of unpaired electrons, 0, 1, 2 ...; got {self.spin!r}.")
         if self.charge != int(self.charge):

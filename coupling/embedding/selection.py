@@ -257,9 +257,9 @@ def check_radii(name: str, radius: float, leave: float | None) -> None:
     Raises:
         SelectionError: such lengths.
     """
-    if not (np.isfinite(radius) and radius > 0.0):
+    if not (isinstance(radius, int | float) and np.isfinite(radius) and radius > 0.0):
         raise SelectionError(f"{name}: got {radius!r}; expected a positive length in Å")
-    if leave is not None and not (np.isfinite(leave) and leave >= radius):
+    if leave is not None and not (isinstance(leave, int | float) and np.isfinite(leave) and leave >= radius):
         raise SelectionError(
             f"{name}: atoms enter within {radius} Å and would leave beyond {leave!r} Å; expected leave at or beyond that"
         )

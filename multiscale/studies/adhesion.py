@@ -159,7 +159,7 @@ def _follow_story(case: AdhesionCase, run: RunDirectory, comm: MPI.Comm, progres
         run.event("no_convergence", load_angstrom=error.load, residual=error.residual)
         files.write_path(run, case, steps, ledger, beam)
         raise
-    other = None if study is None else load_with_impurity(case, interface, study, plan, comm, progress)
+    other = None if study is None else load_with_impurity(case, interface, study, plan, run, comm, progress)
 
     with progress.phase("results"):
         result = AdhesionResult(
@@ -228,6 +228,7 @@ def load_with_impurity(
     interface: InterfaceCharacter,
     study: ImpurityStudy,
     plan: MeshPlan,
+    run: RunDirectory,
     comm: MPI.Comm,
     progress: Progress,
 ) -> ImpurePath | None:
@@ -239,8 +240,12 @@ def load_with_impurity(
     solid = build_solid(case, interface.material, make_law(case, extraction), plan, comm)
     initial_tip, stopped = _tip(solid), None
     steps: list[Step] = []
+
+    def on_step(step: Step) -> None:
+        run.event("step_with_impurity", **files.step_event(step))
+
     try:
-        take_through(case, solid, steps, lambda step: None, progress, phase="loading with impurity")
+        take_through(case, solid, steps, on_step, progress, phase="loading with impurity")
     except ConvergenceError as error:
         # The clean path stands by itself: it is not lost because the other one ends early.
         stopped = float(error.load)

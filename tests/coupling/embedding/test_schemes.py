@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.calculators.mixing import SumCalculator
 from ase.calculators.morse import MorsePotential
+from ase.optimize import FIRE
 
 from atomistic.potentials import Capabilities, Potential, as_potential, load_potential
-from coupling.embedding import ForceMixing, Links, Region, SubCell, SubtractiveEmbedding
+from coupling.embedding import ForceMixing, Links, Near, Region, Species, SubCell, SubtractiveEmbedding
 from coupling.errors import CapError, EmbeddingError
 from tests.mpi import run_mpi
 
@@ -289,6 +291,59 @@ def test_a_cap_on_a_metal_is_refused(crystal):
         SubtractiveEmbedding(ml=EMT(), qm=EMT(), regions=Region(core=[70], buffer=3.0, links=Links())).reselect(crystal)
 
 
+@pytest.mark.parametrize("core", [range(40, 60), Near((8.0, 8.0, 8.0), 5.0), Species("Al")])
+def test_the_core_is_in_c_whatever_the_buffer(pair, crystal, core):
+    """Rounding must not put a core atom beside its own place."""
+    part = crystal[:60] if isinstance(core, Species) else crystal
+    part = part.copy()
+    part.pbc = not isinstance(core, Species)
+    scheme = SubtractiveEmbedding(ml=pair[0], qm=pair[1], regions=Region(core=core, buffer=0.0))
+    (change,) = scheme.reselect(part)
+    assert change.core == change.cluster == len(scheme.clusters[0]) >= 20
+    assert scheme.clusters[0].core.all()
+
+
+@pytest.mark.parametrize("scheme", [SubtractiveEmbedding, ForceMixing])
+def test_atoms_that_are_nowhere_are_noticed_outside_c_too(pair, crystal, scheme):
+    atoms = crystal.copy()
+    atoms.calc = calculator = scheme(ml=pair[0], qm=pair[1], regions=Region(core=[70], buffer=3.0))
+    atoms.get_forces()
+    far = int(np.setdiff1d(np.arange(len(atoms)), calculator.clusters[0].indices)[0])
+    atoms.positions[far, 1] = np.nan
+    with pytest.raises(EmbeddingError, match=rf"Atom {far} \(Al\) has no finite place"):
+        atoms.get_forces()
+
+
+def test_images_of_one_path_share_the_c_of_their_reference(pair, crystal):
+    ml, qm = pair
+    moved = crystal.copy()
+    moved.positions += [1.9, 0.4, 0.0]  # other atoms come near the point
+    region = Region(core=Near((8.1, 8.1, 8.1), 3.0), buffer=3.0)
+
+    def calculator(reference):
+        return SubtractiveEmbedding(ml=ml, qm=qm, regions=region, reference=reference)
+
+    first, second, own = calculator(crystal), calculator(crystal), calculator(None)
+    before = first.get_potential_energy(crystal)
+    energy = second.get_potential_energy(moved)
+    assert set(second.clusters[0].indices) == set(first.clusters[0].indices)
+    assert energy == pytest.approx(before, abs=1e-9)
+    own.reselect(moved)
+    assert set(own.clusters[0].indices) != set(first.clusters[0].indices)
+    with pytest.raises(EmbeddingError, match="expected the same atoms"):
+        calculator(crystal[:10]).get_potential_energy(moved)
+
+
+def test_mixed_forces_relax_and_say_that_they_have_no_energy(pair, crystal):
+    atoms = crystal.copy()
+    atoms.calc = ForceMixing(ml=pair[0], qm=pair[1], regions=Region(core=[70], buffer=3.0))
+    assert FIRE(atoms, logfile=None).run(fmax=0.05, steps=300)
+    assert np.linalg.norm(atoms.get_forces(), axis=1).max() < 0.05
+    assert np.isnan(atoms.get_potential_energy())
+    with pytest.raises(PropertyNotImplementedError, match="take SubtractiveEmbedding"):
+        atoms.get_stress()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -315,6 +370,9 @@ def test_regions_that_cannot_be(pair, crystal, options, message):
         ({"buffer": -1.0}, "buffer"),
         ({"buffer": float("nan")}, "buffer"),
         ({"buffer": "6 angstrom"}, "buffer"),
+        ({"buffer": True}, "buffer"),
+        ({"links": True}, "links is Links"),
+        ({"cell": [8.1, 8.1, 8.1]}, "cell is a SubCell"),
         ({"spin": -1}, "unpaired"),
         ({"spin": 0.5}, "unpaired"),
         ({"charge": 0.5}, "whole number"),
@@ -371,3 +429,26 @@ def test_one_rank_failing_ends_all():
     done = run_mpi(2, script, check=False)
     assert done.returncode != 0
     assert "has no parameters for Al" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("region = Region(core=[70] if comm.rank == 0 else [9999], buffer=5.0)", None),
+        ("atoms.positions[3] += 0.1 * comm.rank", "Rank 1 evaluates atoms at other places than rank 0"),
+        ("atoms.positions[3] += np.nan if comm.rank else 0.0", "Rank 1 evaluates atoms at other places than rank 0"),
+        ("region = Region(core=[9999] if comm.rank == 0 else [70], buffer=5.0)", "names atom 9999"),
+    ],
+)
+def test_ranks_that_disagree_end_together(change, said):
+    script = SIDE_BY_SIDE.replace(
+        "    scheme =", f"    region = Region(core=[70], buffer=5.0)\n    {change}\n    scheme ="
+    )
+    script = script.replace("regions=Region(core=[70], buffer=5.0)", "regions=region")
+    done = run_mpi(2, script, check=False, timeout=60)
+    if said is None:
+        # The first rank chooses.
+        assert done.returncode == 0, done.stderr
+    else:
+        assert done.returncode != 0
+        assert said in done.stderr
