@@ -48,7 +48,7 @@ def spread[Task, Result](
         if failure is not None:
             raise failure
         return mine
-    _fail_together(failure, comm)
+    fail_together(failure, comm)
     parts: list[list[Result]] = comm.allgather(mine)
     ordered: list[Result] = []
     for k in range(len(tasks)):
@@ -73,13 +73,17 @@ def on_first_rank[Result](function: Callable[[], Result], *, potential: Potentia
             result = function()
         except Exception as error:
             failure = error
-    _fail_together(failure, comm)
+    fail_together(failure, comm)
     shared: Result = comm.bcast(result, root=0)
     return shared
 
 
-def _fail_together(failure: Exception | None, comm: MPI.Comm) -> None:
-    """Raise on every rank if any rank has failed, so that none waits for another."""
+def fail_together(failure: Exception | None, comm: MPI.Comm) -> None:
+    """Raise on every rank if any rank has failed, so that none waits for another (collective).
+
+    Raises:
+        EvaluationError: where another rank failed, ValueError where that was a mistake; a rank's own failure as it is.
+    """
     messages = comm.allgather(None if failure is None else (isinstance(failure, ValueError), str(failure)))
     first = next(((rank, *m) for rank, m in enumerate(messages) if m is not None), None)
     if first is None:

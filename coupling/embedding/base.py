@@ -13,10 +13,11 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from atomistic.potentials import Evaluation, Potential, as_potential
+from atomistic.ranks import on_first_rank
 from coupling.embedding.account import EmbeddingAccount, RegionAccount, remainder_of
 from coupling.embedding.cluster import Cluster, check_places, cut_cluster
 from coupling.embedding.region import Mask, Region
-from coupling.embedding.side_by_side import SideBySide, agreed
+from coupling.embedding.side_by_side import SideBySide
 from coupling.errors import EmbeddingError
 
 Array = NDArray[np.float64]
@@ -112,7 +113,7 @@ class Embedding(Calculator):
         atoms = self.same_everywhere(atoms)
         before = [self._mask(k, len(atoms)) for k in range(len(self.regions))] if self.fits(atoms) else None
         # The choice is the first rank's: a score may differ between ranks. What follows from it is the same on all.
-        cores = agreed(lambda: self._choose(atoms, before), comm=self.comm)
+        cores = on_first_rank(lambda: self._choose(atoms, before), potential=self.ml, comm=self.comm)
         clusters = tuple(cut_cluster(atoms, region, core) for region, core in zip(self.regions, cores, strict=True))
         self._check_engines(atoms, clusters)
         self.adopt(atoms, clusters)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from mpi4py import MPI
 
-from atomistic.errors import EvaluationError
+from atomistic.ranks import fail_together
 
 
 @dataclass
@@ -48,9 +48,8 @@ class SideBySide:
                 done[k] = result, time.perf_counter() - start
         except Exception as error:
             failure = error
-        shared = self.comm.allgather((done, None if failure is None else str(failure), isinstance(failure, ValueError)))
-        _raise_first(failure, [(message, mistake) for _, message, mistake in shared])
-        found = {k: entry for done, _, _ in shared for k, entry in done.items()}
+        fail_together(failure, self.comm)
+        found = {k: entry for part in self.comm.allgather(done) for k, entry in part.items()}
         self._seconds = {k: seconds for k, (_, seconds) in found.items()}
         return [found[k][0] for k in range(len(tasks))]
 
@@ -64,32 +63,3 @@ class SideBySide:
             rank[k] = int(np.argmin(load))
             load[rank[k]] += cost[k]
         return rank
-
-
-def agreed[Result](function: Callable[[], Result], *, comm: MPI.Comm | None) -> Result:
-    """Return the first rank's `function()` on every rank (collective), so that no choice differs between them.
-
-    Raises:
-        ValueError: on every rank, what was a mistake on the first; EvaluationError: anything else.
-    """
-    if comm is None or comm.size == 1:
-        return function()
-    result: Result | None = None
-    failure: Exception | None = None
-    if comm.rank == 0:
-        try:
-            result = function()
-        except Exception as error:
-            failure = error
-    _raise_first(failure, comm.allgather((None if failure is None else str(failure), isinstance(failure, ValueError))))
-    shared: Result = comm.bcast(result, root=0)
-    return shared
-
-
-def _raise_first(failure: Exception | None, messages: Sequence[tuple[str | None, bool]]) -> None:
-    """Raise this rank's own failure, or else the first of the others'."""
-    if failure is not None:
-        raise failure
-    for rank, (message, mistake) in enumerate(messages):
-        if message is not None:
-            raise (ValueError if mistake else EvaluationError)(f"{message} (on rank {rank})")
