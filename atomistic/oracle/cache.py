@@ -24,6 +24,10 @@ FORMAT = 1
 BUCKET = "bucket.json"
 
 
+#: Structures farther apart than this (Å) are never the same.
+_FARTHEST = 0.5
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Stored:
     """A result in memory, with cell and positions (Å) of its structure as one row."""
@@ -50,6 +54,11 @@ class ResultCache:
     def __init__(self, folder: Path, *, match: float) -> None:
         if isinstance(match, bool) or not isinstance(match, int | float) or not match >= 0.0 or not np.isfinite(match):
             raise OracleInputError(f"match is a distance ≥ 0 (Å) within which structures are the same; got {match!r}.")
+        if match > _FARTHEST:
+            raise OracleInputError(
+                f"match = {match!r} Å: within half a bond length any structure would be any other; expected at most "
+                f"{_FARTHEST} Å, and for relaxed structures 0.01 Å."
+            )
         self.folder = folder.expanduser()
         self.match = float(match)
         self._shelves: dict[str, dict[str, _Stored]] = {}

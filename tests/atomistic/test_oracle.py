@@ -482,7 +482,7 @@ def test_specifications_that_make_no_sense_are_answered_with_the_nearest(spec, s
         load_oracle(spec)
 
 
-@pytest.mark.parametrize("match", [-1.0, float("nan"), "near", True])
+@pytest.mark.parametrize("match", [-1.0, 5.0, float("nan"), "near", True])
 def test_match_is_a_distance(match, tmp_path):
     with pytest.raises(OracleInputError, match="match"):
         load_oracle("eam-al", cache=tmp_path, match=match)
