@@ -6,7 +6,7 @@ can be imported from here too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from mpi4py import MPI
@@ -86,18 +86,45 @@ def rigid_separation(
     """
     gaps = checked_path(default_openings() if openings is None else openings, name="openings")
     stack = build_stack(crystal, plane=plane, n_planes=n_planes, cut=cut)
-    far = full_opening(potential, stack, gaps[-1])
-    path = gaps if far == gaps[-1] else np.append(gaps, far)
+    return rigid_curve(
+        potential,
+        stack,
+        lambda opening: separated(potential, stack, opening),
+        openings=gaps,
+        far=full_opening(potential, stack, gaps[-1]),
+        noise=energy_noise(potential, crystal, stack),
+        comm=comm,
+    )
 
-    def at(opening: float) -> tuple[float, float]:
-        return separated(potential, stack, opening)
 
+def rigid_curve(
+    potential: Potential,
+    stack: Stack,
+    at: Callable[[float], tuple[float, float]],
+    *,
+    openings: NDArray[np.float64],
+    far: float,
+    noise: float,
+    comm: MPI.Comm | None,
+) -> SeparationCurve:
+    """Return the curve of a stack whose halves keep their shape, from what it does at each opening (collective).
+
+    Args:
+        potential: that `at` asks.
+        stack: whose gap opens.
+        at: energy per area (eV/Å²) and traction (eV/Å³) at an opening (Å).
+        openings: (n,), ascending from 0, Å.
+        far: opening at which the halves no longer feel each other, Å.
+        noise: what the potential's precision leaves uncertain in an energy, eV/Å².
+        comm: ranks among which the openings are shared out.
+    """
+    path = openings if far == openings[-1] else np.append(openings, far)
     energies, tractions = np.array(spread(list(path), at, potential=potential, comm=comm)).T
     energies = energies - energies[0]
     return SeparationCurve(
-        opening=gaps,
-        energy=energies[: len(gaps)],
-        traction=tractions[: len(gaps)],
+        opening=openings,
+        energy=energies[: len(openings)],
+        traction=tractions[: len(openings)],
         mode="rigid",
         n_planes=stack.n_planes,
         area=stack.area,
@@ -106,7 +133,7 @@ def rigid_separation(
         work_of_separation=float(energies[-1]),
         plane=stack.plane,
         potential=potential.capabilities.name,
-        noise=energy_noise(potential, crystal, stack),
+        noise=noise,
     )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from atomistic.builders import Stack
 from atomistic.crystal import Crystal
 from atomistic.curves import SeparationCurve
-from atomistic.decohesion import default_openings
+from atomistic.decohesion import default_openings, rigid_curve
 from atomistic.impurity import Face, ImpureStack
 from atomistic.potentials.base import Capabilities, Evaluation, Potential
 from atomistic.pulling import checked_force, checked_path, full_opening, normal_moduli, traction_of
@@ -175,30 +175,21 @@ def impure_separation(
     gaps = checked_path(default_openings() if openings is None else openings, name="openings")
     checked_force(fmax)
     host = stack.stack
-    far = max(float(gaps[-1]), apart(potential, host))
-    path = gaps if far == gaps[-1] else np.append(gaps, far)
 
     def at(opening: float) -> tuple[float, float]:
         state = rigid_state(potential, stack, closed, opening, face=face, fmax=fmax)
         result = potential.evaluate(state.atoms)
         return result.energy / host.area, traction_of(result, state.atoms.positions, state.atoms.cell.array) / host.area
 
-    energies, tractions = np.array(spread(list(path), at, potential=potential, comm=comm)).T
-    energies = energies - energies[0]
     roundoff = float(np.finfo(potential.capabilities.precision).eps)
-    return SeparationCurve(
-        opening=gaps,
-        energy=energies[: len(gaps)],
-        traction=tractions[: len(gaps)],
-        mode="rigid",
-        n_planes=host.n_planes,
-        area=host.area,
-        spacing=host.spacing,
-        length=host.cut_gap,
-        work_of_separation=float(energies[-1]),
-        plane=host.plane,
-        potential=potential.capabilities.name,
+    return rigid_curve(
+        potential,
+        host,
+        at,
+        openings=gaps,
+        far=max(float(gaps[-1]), apart(potential, host)),
         noise=roundoff * abs(closed.energy) / host.area,
+        comm=comm,
     )
 
 

@@ -99,7 +99,7 @@ class Embedding(Calculator):
                 )
         self.comm = comm
         self.clusters: tuple[Cluster, ...] = ()
-        self._bound_to: tuple[int, ...] = ()
+        self._bound_to = np.zeros(0, dtype=int)
         self._share = SideBySide(comm)
         self._stress = False
 
@@ -138,7 +138,7 @@ class Embedding(Calculator):
     def adopt(self, atoms: Atoms, clusters: Sequence[Cluster]) -> None:
         """Take clusters as they are, wherever these atoms were when they were cut."""
         self.clusters = tuple(clusters)
-        self._bound_to = tuple(atoms.numbers)
+        self._bound_to = atoms.numbers.copy()
         self.results = {}
 
     def evaluate_parts(self, atoms: Atoms, *, stress: bool = False) -> Evaluated:
@@ -203,7 +203,7 @@ class Embedding(Calculator):
 
     def fits(self, atoms: Atoms) -> bool:
         """Whether clusters have been cut for these atoms."""
-        return bool(self.clusters) and self._bound_to == tuple(atoms.numbers)
+        return bool(self.clusters) and np.array_equal(self._bound_to, atoms.numbers)
 
     def _mask(self, k: int, count: int) -> Mask:
         """Return which atoms are core of region k now."""
@@ -234,7 +234,7 @@ class Embedding(Calculator):
         """Return the atoms at whose places C is chosen."""
         if self.reference is None:
             return atoms
-        if list(self.reference.numbers) != list(atoms.numbers):
+        if not np.array_equal(self.reference.numbers, atoms.numbers):
             raise EmbeddingError(
                 f"The reference is {self.reference.symbols} and the atoms are {atoms.symbols}: expected the same atoms in "
                 "the same order, at other places."

@@ -114,6 +114,14 @@ class Cluster:
         np.add.at(found, self.caps.outer, ratio * on_caps)
         return found
 
+    def mixed(self, change: Array) -> Array:
+        """Return forces (count, 3) on the whole system weighed for force mixing, their net force taken back from all of C."""
+        weights = np.zeros(len(change))
+        weights[self.indices] = self.weights
+        found: Array = weights[:, None] * change
+        found[self.indices] -= found.sum(axis=0) / len(self)
+        return found
+
     def virial(self, forces: Array, whole: Atoms) -> Array:
         """Return −∂E/∂ε of a cluster in vacuum, Σ f ⊗ r over atoms and caps, (3, 3), eV: they strain with the whole."""
         found = forces.T @ self.places(whole)[0]

@@ -66,9 +66,5 @@ class ForceMixing(Embedding):
         """Return the mixed forces (count, 3), eV/Å."""
         forces = parts.whole.forces.copy()
         for k, cluster in enumerate(self.clusters):
-            weights = np.zeros(count)
-            weights[cluster.indices] = cluster.weights
-            change = weights[:, None] * self._correction(parts, k, count)
-            change[cluster.indices] -= change.sum(axis=0) / len(cluster)
-            forces += change
+            forces += cluster.mixed(self._correction(parts, k, count))
         return forces

@@ -122,13 +122,6 @@ class ZoneRegion:
         found: Indices = np.unique(np.concatenate([self.cluster.indices, self.cluster.caps.outer]) % self.count)
         return found
 
-    @cached_property
-    def _weights(self) -> Array:
-        """(n · repeat,) w of force mixing."""
-        found = np.zeros(len(self.whole))
-        found[self.cluster.indices] = self.cluster.weights
-        return found
-
     def restricted(self, rows: Indices) -> ZoneRegion | None:
         """The same region in a body of which only some atoms are left; None where none of them is in C.
 
@@ -162,7 +155,7 @@ class ZoneRegion:
             relative=cluster.relative[kept] - cluster.relative[kept][np.flatnonzero(core)[0]],
             symbols=tuple(np.array(cluster.symbols)[kept]),
         )
-        for name in ("rows", "core_rows", "touched", "_weights"):
+        for name in ("rows", "core_rows", "touched"):
             found.__dict__.pop(name, None)
         return found
 
@@ -194,9 +187,7 @@ class ZoneRegion:
         ml = self._ask(self.ml, atoms)
         on_all = self.cluster.forces_on_all(quantum[1] - ml[1], len(whole))
         if self.mixing:
-            on_all *= self._weights[:, None]
-            # The net force is taken back from all of C.
-            on_all[self.cluster.indices] -= on_all.sum(axis=0) / len(self.cluster)
+            on_all = self.cluster.mixed(on_all)
         # Images move alike: what acts on them acts on the one atom, for as many periods.
         gradient = -on_all.reshape(self.repeat, self.count, 3).sum(axis=0) / self.repeat
         return RegionAnswer(quantum=quantum[0] / self.repeat, ml=ml[0] / self.repeat, gradient=gradient)
