@@ -82,6 +82,38 @@ class OracleCacheError(AtomisticError):
     """A folder of quantum results that cannot be used, or a file in it that is damaged."""
 
 
+class DataSetError(AtomisticError):
+    """Labelled structures that cannot be kept: nothing in them, labels that are no numbers, other answers than before."""
+
+
+class ExcerptError(AtomisticError):
+    """A piece that cannot be cut out of a structure as it was asked for."""
+
+
+class CapError(AtomisticError):
+    """A cut bond that no link atom can close, or a link atom that is none."""
+
+
+class LabelledDataError(AtomisticError):
+    """Reference data that cannot be used: no such file, nothing in it, labels missing, not finite or of another shape."""
+
+
+class ValidationError(AtomisticError):
+    """A comparison with reference data that cannot be made, or a contract of accuracy that makes no sense."""
+
+
+class PropertyError(AtomisticError):
+    """A property of a crystal that cannot be computed as it was asked for."""
+
+
+class LearningError(AtomisticError):
+    """A loop of active learning that cannot be started or gone on with as it was asked for."""
+
+
+class CommitteeError(AtomisticError):
+    """Members that make no committee: fewer than two, unlike elements or structures, data from which none can be trained."""
+
+
 class MissingEngineError(ImportError):
     """A potential whose package is not installed; the message is the line that installs it."""
 
@@ -96,6 +128,10 @@ class EvaluationError(RuntimeError):
 
 class OracleError(EvaluationError):
     """A quantum engine gave no result with any of its settings; says where the structure was saved, and what to try."""
+
+
+class OracleBudgetError(OracleError):
+    """An oracle was asked for more fresh calculations than it may make; everything computed so far is kept."""
 
 
 class RelaxationError(RuntimeError):

@@ -41,6 +41,7 @@ class Capabilities:
         model_sha256: the hash of that file.
         reference: what to cite.
         electronic: whether it treats electrons, so that charge and spin mean something to it.
+        members: of a committee, how many; 1 for a single potential.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Capabilities:
     model_sha256: str | None = None
     reference: str = ""
     electronic: bool = False
+    members: int = 1
 
 
 @dataclass

@@ -16,7 +16,7 @@ from atomistic.potentials import sevennet
 from atomistic.potentials.base import Capabilities, Potential, sha256
 from atomistic.potentials.torch_engine import prepare_torch
 
-FAMILIES = ("sevennet", "mace", "nequip")
+FAMILIES = ("sevennet", "mace", "nequip", "heads")
 
 
 def load_path(path: Path, *, family: str | None, modal: str | None, device: str, comm: MPI.Comm) -> Potential:
@@ -37,13 +37,14 @@ def load_path(path: Path, *, family: str | None, modal: str | None, device: str,
     found = family or family_of(path)
     if found is None:
         raise ModelFileError(
-            f"{path} is no model file that SevenNet, MACE or NequIP wrote. Where it is one all the same, "
+            f"{path} is no model file that SevenNet, MACE, NequIP or a training of heads wrote. Where it is one all the same, "
             "say so by {path: ..., family: sevennet|mace|nequip}."
         )
     loaders: dict[str, Callable[[], Potential]] = {
         "sevennet": lambda: sevennet.load_checkpoint(
             path.resolve(), name=path.name, device=device, comm=comm, modal=modal
         ),
+        "heads": lambda: _load_heads(path.resolve(), device=device, comm=comm),
         "mace": lambda: _load_mace(path.resolve(), device=device, comm=comm),
         "nequip": lambda: _load_nequip(path.resolve(), device=device, comm=comm),
     }
@@ -63,6 +64,8 @@ def family_of(path: Path) -> str | None:
         names = archive.namelist()
         if any("nequip" in name for name in names):
             return "nequip"
+        if "multiscale_heads.npy" in names:
+            return "heads"
         pickles = [name for name in names if name.endswith("data.pkl")]
         text = b"".join(archive.read(name) for name in pickles)
     if b"mace.modules" in text or any("mace/modules" in name for name in names):
@@ -70,6 +73,13 @@ def family_of(path: Path) -> str | None:
     if b"model_state_dict" in text and b"edge_embedding" in text.lower().replace(b"edgeembedding", b"edge_embedding"):
         return "sevennet"
     return "nequip" if b"nequip" in text else None
+
+
+def _load_heads(path: Path, *, device: str, comm: MPI.Comm) -> Potential:
+    """Load heads that were trained here."""
+    from atomistic.committee.load import load_heads
+
+    return load_heads(path, device=device, comm=comm)
 
 
 def _load_mace(path: Path, *, device: str, comm: MPI.Comm) -> Potential:

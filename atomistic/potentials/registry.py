@@ -18,6 +18,7 @@ _KEYS = {
     "calculator": {"calculator", "arguments", "elements"},
     "path": {"path", "family", "modal"},
     "name": {"name", "modal"},
+    "committee": {"committee", "voting"},
 }
 
 
@@ -41,7 +42,9 @@ def load_potential(
         spec: a name (`available_potentials` lists them); or a mapping of one of these forms:
             {name: lammps, pair_style: snap, files: [...], elements: [...], pair_coeff: [...]} for any LAMMPS pair style;
             {calculator: "package.module:Class", arguments: {...}, elements: [...]} for any ASE calculator;
-            {path: model.pth} for a checkpoint of SevenNet (or of MACE or NequIP, where installed).
+            {path: model.pth} for a checkpoint of SevenNet (or of MACE or NequIP, where installed), or heads trained here;
+            {committee: [first, second, ...], voting: [0]} for several potentials of any form, their mean, and their doubt.
+            With `member: k` in such a mapping, or beside the path of heads, member k alone.
         comm: ranks that share one evaluation, for engines that can (LAMMPS); by default the calling rank alone. The
             others evaluate on the calling rank whatever `comm` is.
         device: "cpu" or "cuda".
@@ -59,6 +62,8 @@ def load_potential(
         spec = {"name": spec}
     if not isinstance(spec, Mapping):
         raise UnknownPotentialError(f"A potential is a name or a mapping; got {type(spec).__name__} {spec!r}.")
+    if "member" in spec:
+        return _load_member(spec, comm=comm, device=device)
     form = _form(spec)
     if form == "lammps":
         return _load_lammps(spec, comm=comm, device=device)
@@ -67,6 +72,10 @@ def load_potential(
         return imported.load_imported(
             str(spec["calculator"]), arguments=spec.get("arguments"), elements=spec.get("elements")
         )
+    if form == "committee":
+        from atomistic.committee.load import load_committee
+
+        return load_committee(spec, comm=comm, device=device)
     if form == "path":
         return checkpoint.load_path(
             Path(spec["path"]), family=spec.get("family"), modal=spec.get("modal"), device=device, comm=comm
@@ -104,11 +113,13 @@ def _form(spec: Mapping[str, Any]) -> str:
         form = "calculator"
     elif "path" in spec:
         form = "path"
+    elif "committee" in spec:
+        form = "committee"
     elif "name" in spec:
         form = "lammps" if str(spec["name"]).lower() == "lammps" else "name"
     else:
         raise UnknownPotentialError(
-            f"A potential's mapping needs one of the keys name, calculator or path; got {sorted(map(str, spec))}."
+            f"A potential's mapping needs one of the keys name, calculator, path or committee; got {sorted(map(str, spec))}."
         )
     for key in spec:
         if key not in _KEYS[form]:
@@ -117,6 +128,19 @@ def _form(spec: Mapping[str, Any]) -> str:
                 f"{nearest(str(key), _KEYS[form])}"
             )
     return form
+
+
+def _load_member(spec: Mapping[str, Any], *, comm: MPI.Comm, device: str) -> Potential:
+    """Load a committee and return one of its members alone."""
+    from atomistic.committee import committee_of
+
+    whole = {key: value for key, value in spec.items() if key != "member"}
+    committee = committee_of(load_potential(whole, comm=comm, device=device))
+    if committee is None:
+        raise UnknownPotentialError(
+            f"member is the number of one in a committee, and {whole} is a single potential. Leave it out."
+        )
+    return committee.member(spec["member"])
 
 
 def _load_named(name: str, *, device: str, comm: MPI.Comm) -> Potential:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,59 @@ def load_checkpoint(path: Path, *, name: str, device: str, comm: MPI.Comm, modal
     )
 
 
+@dataclass
+class SevenNetGraph:
+    """A structure on its way through the network.
+
+    Attributes:
+        data: what the network's modules take and give.
+        edges: (e, 3) torch tensor, the vectors of the edges, Å; gradients are taken with respect to it.
+        source: (e,), the atom at which each edge begins.
+        target: (e,), the atom at which it ends.
+        count: number of atoms.
+    """
+
+    data: Any
+    edges: Any
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    count: int
+
+    @classmethod
+    def of(cls, calculator: Any, atoms: Atoms) -> SevenNetGraph:
+        """Build the graph of a structure for a SevenNet calculator's model."""
+        from sevenn import _keys as key
+        from sevenn.atom_graph_data import AtomGraphData
+        from sevenn.train.dataload import unlabeled_atoms_to_graph
+
+        graph = unlabeled_atoms_to_graph(atoms, calculator.cutoff, with_shift=False)
+        source, target = (np.array(end) for end in graph[key.EDGE_IDX])
+        data: Any = AtomGraphData.from_numpy_dict(graph)
+        if calculator.modal:
+            data[key.DATA_MODALITY] = calculator.modal
+        data.to(calculator.device)
+        data = calculator.model._preprocess(data)
+        edges = data[key.EDGE_VEC].requires_grad_(True)
+        return cls(data=data, edges=edges, source=source, target=target, count=len(atoms))
+
+    def gathered(self, slopes: Any) -> NDArray[np.float64]:
+        """Return dE/dy (n, 3), eV/Å, from dE/d(edges): it goes with opposite signs to the two ends, and adds up to zero."""
+        pulls = slopes.detach().cpu().numpy().astype(float)
+        gradient = np.zeros((self.count, 3))
+        for k in range(3):
+            gradient[:, k] = np.bincount(self.target, pulls[:, k], self.count) - np.bincount(
+                self.source, pulls[:, k], self.count
+            )
+        return gradient
+
+    def virial(self, slopes: Any) -> NDArray[np.float64]:
+        """Return dE/dε (3, 3), symmetric, eV: Σ_e r_e ⊗ dE/dr_e; over the volume it is the stress."""
+        pulls = slopes.detach().cpu().numpy().astype(float)
+        outer = self.edges.detach().cpu().numpy().astype(float).T @ pulls
+        symmetric: NDArray[np.float64] = 0.5 * (outer + outer.T)
+        return symmetric
+
+
 class SevenNetSites:
     """Weighted site energies of a SevenNet model by one backward pass, at the cost of an ordinary evaluation.
 
@@ -108,30 +162,14 @@ class SevenNetSites:
         """Return E_i (n,), eV, and d(Σ w_i E_i)/dy (n, 3), eV/Å."""
         import torch
         from sevenn import _keys as key
-        from sevenn.atom_graph_data import AtomGraphData
-        from sevenn.train.dataload import unlabeled_atoms_to_graph
 
-        calculator = self._calculator
-        graph = unlabeled_atoms_to_graph(atoms, calculator.cutoff, with_shift=False)
-        source, target = (np.array(end) for end in graph[key.EDGE_IDX])
-        data: Any = AtomGraphData.from_numpy_dict(graph)
-        if calculator.modal:
-            data[key.DATA_MODALITY] = calculator.modal
-        data.to(calculator.device)
-        model = calculator.model
-        data = model._preprocess(data)
-        edges = data[key.EDGE_VEC].requires_grad_(True)
-        for name, module in model._modules.items():
+        graph = SevenNetGraph.of(self._calculator, atoms)
+        data = graph.data
+        for name, module in self._calculator.model._modules.items():
             if name != "force_output":  # it would differentiate the plain sum, and free what we need
                 data = module(data)
         energies = data[key.ATOMIC_ENERGY].reshape(-1)[: len(atoms)]
         factors = torch.as_tensor(weights, dtype=energies.dtype, device=energies.device)
-        (slopes,) = torch.autograd.grad(factors @ energies, [edges], allow_unused=True)
-        gradient = np.zeros((len(atoms), 3))
-        if slopes is not None:
-            pulls = slopes.detach().cpu().numpy().astype(float)
-            for k in range(3):
-                gradient[:, k] = np.bincount(target, pulls[:, k], len(atoms)) - np.bincount(
-                    source, pulls[:, k], len(atoms)
-                )
+        (slopes,) = torch.autograd.grad(factors @ energies, [graph.edges], allow_unused=True)
+        gradient = np.zeros((len(atoms), 3)) if slopes is None else graph.gathered(slopes)
         return energies.detach().cpu().numpy().astype(float), gradient
