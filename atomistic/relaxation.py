@@ -52,27 +52,26 @@ class Relaxed:
     stopped: bool = False
 
 
-def springs(stack: Stack, *, moduli: Array, crossing: bool) -> Array:
+def springs(body: Stack | Atoms, *, moduli: Array, crossing: bool) -> Array:
     """Return the inverse stiffness of a stack of springs, (3n, 3n), Å²/eV, without uniform translations.
 
     K = Σ_pairs μ_d exp[−3(r/r_nn − 1)] for each direction d (Packwood et al. 2016, J. Chem. Phys. 144, 164109), with
     μ_d such that a strain of the perfect stack along its normal costs ½ M_d ε² V.
 
     Args:
-        stack: the perfect stack.
+        body: the perfect stack, or a periodic cell of atoms.
         moduli: (3,) M_d: stiffness of strain xz, yz and zz, eV/Å³.
-        crossing: whether springs reach across the cut gap.
+        crossing: whether springs reach across the cut gap, the border of the cell along its third vector.
     """
+    atoms = body if isinstance(body, Atoms) else body.atoms
+    volume = float(atoms.get_volume())
     # Every crystal has neighbours within 1.6 times the edge of the cube that an atom fills.
-    nearest = float(
-        neighbor_list("d", stack.atoms, 1.6 * (stack.atoms.get_volume() / len(stack.atoms)) ** (1 / 3)).min()
-    )
-    i, j, distance, vector, image = neighbor_list("ijdDS", stack.atoms, _RANGE * nearest)
+    nearest = float(neighbor_list("d", atoms, 1.6 * (volume / len(atoms)) ** (1 / 3)).min())
+    i, j, distance, vector, image = neighbor_list("ijdDS", atoms, _RANGE * nearest)
     weight = np.exp(-_DECAY * (distance / nearest - 1.0))
-    volume = stack.area * stack.height
     strengths = 2.0 * moduli * volume / (weight @ vector[:, 2] ** 2)
     kept = np.ones(len(i), dtype=bool) if crossing else image[:, 2] == 0
-    laplacian = np.zeros((len(stack.atoms),) * 2)
+    laplacian = np.zeros((len(atoms),) * 2)
     np.add.at(laplacian, (i[kept], j[kept]), -weight[kept])
     laplacian -= np.diag(laplacian.sum(axis=1))
     inverse = np.linalg.pinv(laplacian, rcond=1e-9, hermitian=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -227,20 +227,11 @@ def gamma_surface(
         InvalidCurveError: an unknown `relax`, a grid of less than 4, or too few planes.
         RelaxationError: atoms that do not come to rest.
     """
-    if relax not in (False, "normal"):
-        raise InvalidCurveError(f"relax = {relax!r}: expected False (rigid halves) or 'normal' (along the normal).")
     counts = _checked_grid(grid)
     orientation = orient(crystal, plane=plane, growth=growth, front=front)
     stack = build_stack(crystal, plane=plane, n_planes=n_planes, cut=cut)
     cell = _Cell(crystal, stack, orientation, counts)
-    slab = SlabShear(potential, crystal, stack, fmax=fmax, cut=cut) if relax else None
-
-    def at(shift: Array) -> Array:
-        if slab is not None:
-            return slab.at(shift)
-        energy, traction = separated_and_sheared(potential, stack, [*shift, 0.0])
-        return np.array([energy, *traction, 0.0])
-
+    at = fault_energies(potential, crystal, stack, relax=relax, fmax=fmax, cut=cut)
     answers = np.array(spread(cell.distinct, at, potential=potential, comm=comm))
     table = cell.spread_out(answers)
     reference, closed = table[0, 0, 0], table[0, 0, 4]
@@ -272,6 +263,35 @@ def gamma_surface(
         noise=noise,
         evaluated=len(cell.distinct),
     )
+
+
+def fault_energies(
+    potential: Potential,
+    crystal: Crystal,
+    stack: Stack,
+    *,
+    relax: Literal[False, "normal"],
+    fmax: float,
+    cut: str | int,
+) -> Callable[[Array], Array]:
+    """Return what tells of a shift (2,) Å, in the stack's axes, what it costs.
+
+    It gives energy/area (eV/Å²), tractions along the in-plane axes and the normal (eV/Å³), and the width of the gap (Å; 0 of
+    rigid halves). Arguments as of `gamma_surface`.
+
+    Raises:
+        InvalidCurveError: an unknown `relax`.
+    """
+    if relax not in (False, "normal"):
+        raise InvalidCurveError(f"relax = {relax!r}: expected False (rigid halves) or 'normal' (along the normal).")
+    if relax:
+        return SlabShear(potential, crystal, stack, fmax=fmax, cut=cut).at
+
+    def rigid(shift: Array) -> Array:
+        energy, traction = separated_and_sheared(potential, stack, [*shift, 0.0])
+        return np.array([energy, *traction, 0.0])
+
+    return rigid
 
 
 class _Cell:

@@ -16,6 +16,8 @@ from atomistic.pulling import checked_force, full_opening, normal_moduli
 from atomistic.relaxation import minimise, springs
 
 Array = NDArray[np.float64]
+#: A gap that is wider by less (Å) is as wide.
+_WIDER = 1e-3
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,9 @@ class _AlongNormal:
 class SlabShear:
     """A free slab of twice the stack's planes; its upper half can be shifted in the plane.
 
+    Where the sheared gap is narrower than the next one, as the glide set's, the outermost planes are left out: they would hang by
+    fewer bonds than any surface's.
+
     Args:
         potential: gives energies and forces.
         crystal: that the stack was built from.
@@ -52,13 +57,19 @@ class SlabShear:
         checked_force(fmax)
         self.potential, self.fmax = potential, fmax
         whole = build_stack(crystal, plane=stack.plane, n_planes=2 * stack.n_planes, cut=cut)
-        self.slab = whole.opened(full_opening(potential, whole, 0.0))
-        self.upper = whole.plane_of_atom >= stack.n_planes
-        self.faces = [np.flatnonzero(whole.plane_of_atom == stack.n_planes - k) for k in (0, 1)]
+        number = whole.plane_of_atom
+        first = int(whole.gaps[0] > whole.cut_gap + _WIDER)
+        last = whole.n_planes - 1 - int(whole.gaps[-2] > whole.cut_gap + _WIDER)
+        kept = np.flatnonzero((number >= first) & (number <= last))
+        number = number[kept]
+        self.slab = whole.opened(full_opening(potential, whole, 0.0))[kept]
+        self.upper = number >= stack.n_planes
+        self.faces = [np.flatnonzero(number == stack.n_planes - k) for k in (0, 1)]
         self.area = stack.area
         inverse = springs(whole, moduli=normal_moduli(crystal, whole), crossing=False)
         inverse[np.arange(len(inverse)) % 3 != 2] = 0.0
-        self._inverse = inverse
+        entries = (3 * kept[:, None] + np.arange(3)).ravel()
+        self._inverse = inverse[np.ix_(entries, entries)]
 
     def at(self, shift: Sequence[float] | Array) -> Array:
         """Return energy/area (eV/Å²), tractions along the in-plane axes and the normal (eV/Å³), width of the gap (Å).

@@ -27,6 +27,7 @@ SUBJECTS = {
     "akantu_dcb": "The double cantilever beam, bilinear law, beside Akantu 5.0.7 at as many unknowns. Target: Alfano's envelope.",
     "snapback": "A strip pulled off its base and a bar torn in two, snap-back traced. Target: closed forms, G_c × area.",
     "elasticity": "Elastic constants from stresses. Target: second differences of the energy; explicit rotation of the crystal.",
+    "properties": "Properties of crystals. Targets: published values of the same potentials; ASE's own relaxations.",
     "bicrystal": "Al(111)/Cu(111). Targets: one crystal joined to itself, pymatgen's search, beam theory.",
     "stack": "A law from a stack of 10 planes predicts stacks of 14 and 20. Target: the same stacks computed by atoms.",
     "fe_overhead": "Assembly and solution of a linear problem. Target: bare DOLFINx doing the same.",
@@ -47,17 +48,20 @@ SUBJECTS = {
     "embedding": "Quantum regions in an MLIP. Targets: plain ML, sums of parts, finite differences, ΣF = 0, the longer call.",
     "embedding_nve": "Drift of embedded dynamics, with confidence intervals. Target: plain ML on the same structure.",
     "embedding_peers": "The same beside ASE's ForceQMMM and SimpleQMMM. Target: the quantum engine on everything.",
+    "committee": "Four heads on SevenNet-0. Targets: 1.3 and 2.2 times the model; exact pairs; errors of held-out frames.",
+    "excerpt": "Forces in the middle of a piece cut from a large structure. Target: the whole, same potential, by buffer.",
     "inclusion": "Debonding of two inclusions. Target: a run of the FEniCSx tour's script (J. Bleyer), same problem and law.",
     "main_job": "The main job, examples/adhesion.yaml: phases, potential calls, memory, closure of the energy ledger.",
 }
 
 # What a benchmark is called with beside its name.
-OPTIONS = {"all_atom": ["--large"]}
+OPTIONS = {"all_atom": ["--large"], "excerpt": ["--silicon"]}
 
 # Benchmarks that draw a picture of the documentation, docs/images/NAME.png.
 PICTURES = {
     "all_atom",
     "bicrystal",
+    "committee",
     "contact",
     "embedding",
     "embedding_nve",
@@ -67,6 +71,7 @@ PICTURES = {
     "live_points",
     "mixed_mode",
     "peel",
+    "properties",
     "renormalised",
     "snapback",
 }

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from atomistic.errors import CapError as CapError
+
 
 class CouplingError(ValueError):
     """Something that cannot be bridged: the message says what was given, what was expected and what to do."""
@@ -69,10 +71,6 @@ class EmbeddingError(CouplingError):
 
 class SelectionError(EmbeddingError):
     """A choice of the quantum core that chooses nothing, names what is not there, or contradicts itself."""
-
-
-class CapError(EmbeddingError):
-    """A bond cut by the edge of a quantum region that no link atom can close."""
 
 
 class PathError(EmbeddingError):

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from multiscale import validation_cli
+
 DESCRIPTION = "Atoms driven by interatomic potentials and finite elements, every piece of energy counted once."
 EPILOG = (
     'Start with "multiscale init fracture" (adhesion, contact, defect, embedding), then "multiscale run fracture.yaml"; '
@@ -57,6 +59,14 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run_arguments(converge)
     converge.set_defaults(command=_converge)
 
+    properties = commands.add_parser(
+        "properties",
+        help="what potentials say of a crystal, side by side",
+        description="Lattice, cohesion, equation of state, elasticity, vacancy, surfaces and faults by several potentials.",
+    )
+    _add_run_arguments(properties)
+    properties.set_defaults(command=_properties)
+
     validate = commands.add_parser(
         "validate",
         help="check a case and predict what it will do",
@@ -66,8 +76,13 @@ def build_parser() -> argparse.ArgumentParser:
     _add_traceback(validate)
     validate.set_defaults(command=_validate)
 
+    validation = validation_cli.add_parser(commands, _add_traceback)
+    validation.set_defaults(command=_validate_potential)
+
     init = commands.add_parser("init", help="write a commented case file", description="Write a commented case file.")
-    init.add_argument("study", metavar="STUDY", help="adhesion, contact, defect, embedding or fracture")
+    init.add_argument(
+        "study", metavar="STUDY", help="active-learning, adhesion, contact, defect, embedding, fracture or properties"
+    )
     init.add_argument("-o", "--output", metavar="FILE", help="file to write (default: STUDY.yaml; - for the terminal)")
     init.add_argument("--force", action="store_true", help="write over an existing file")
     init.set_defaults(command=_init)
@@ -82,6 +97,16 @@ def build_parser() -> argparse.ArgumentParser:
     report.add_argument("directory", type=Path, metavar="DIR")
     _add_traceback(report)
     report.set_defaults(command=_report)
+
+    spread = commands.add_parser(
+        "spread",
+        help="run a committee's members for a run that has their mean",
+        description="Run the study of a directory with every member of its committee that is missing, and report the spread.",
+    )
+    spread.add_argument("directory", type=Path, metavar="DIR")
+    spread.add_argument("--quiet", action="store_true", help="show no progress")
+    _add_traceback(spread)
+    spread.set_defaults(command=_spread)
 
     compare = commands.add_parser(
         "compare",
@@ -199,6 +224,10 @@ def _converge(arguments: argparse.Namespace) -> int:
     return _run(arguments, study="embedding")
 
 
+def _properties(arguments: argparse.Namespace) -> int:
+    return _run(arguments, study="properties")
+
+
 def _run(arguments: argparse.Namespace, study: str | None = None) -> int:
     comm = _world()
     directory = (arguments.output or Path("runs") / arguments.case.stem).absolute()
@@ -232,6 +261,16 @@ def _validate(arguments: argparse.Namespace) -> int:
             _print_prediction(arguments.case, rows, warnings)
 
     return _guarded(work, arguments, comm=comm)
+
+
+def _validate_potential(arguments: argparse.Namespace) -> int:
+    comm = _world()
+    codes: list[int] = []
+    directory = validation_cli.output_directory(arguments)
+    failed = _guarded(
+        lambda: codes.append(validation_cli.run(arguments, comm)), arguments, comm=comm, directory=directory
+    )
+    return failed or codes[0]
 
 
 def _print_prediction(path: Path, rows: Sequence[tuple[str, str]], warnings: Sequence[str]) -> None:
@@ -296,6 +335,24 @@ def _report(arguments: argparse.Namespace) -> int:
         print(f"Report: {make_report(arguments.directory)}")
 
     return _guarded(work, arguments, comm=_OneRank(), directory=arguments.directory)
+
+
+def _spread(arguments: argparse.Namespace) -> int:
+    comm = _world()
+
+    def work() -> None:
+        from multiscale.progress import Progress
+        from multiscale.spread import complete_spread
+        from multiscale.summary import summary_lines
+
+        progress = Progress.silent() if arguments.quiet else Progress.on(comm)
+        complete_spread(arguments.directory, comm=comm, progress=progress)
+        if comm.rank == 0:
+            for line in summary_lines(arguments.directory):
+                print(line)
+            print(f"Report: {arguments.directory.absolute() / 'report.html'}")
+
+    return _guarded(work, arguments, comm=comm, directory=arguments.directory)
 
 
 def _compare(arguments: argparse.Namespace) -> int:

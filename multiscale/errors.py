@@ -23,3 +23,11 @@ class CrackLoadError(StudyError):
 
 class StructureFileError(StudyError):
     """A structure that cannot be read or built."""
+
+
+class NothingToLearnError(StudyError):
+    """A student without anything to learn from before the run."""
+
+
+class SpreadError(StudyError):
+    """A spread of a committee that a run does not have or cannot be given."""

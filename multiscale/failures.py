@@ -18,15 +18,16 @@ FORWARDING = 0.5
 PACKAGES = ("atomistic", "continuum", "coupling", "multiscale")
 
 KEYS_BY_ERROR: dict[str, tuple[tuple[str, ...], ...]] = {
-    "UnknownPotentialError": (("potential",),),
-    "ModelFileError": (("potential",),),
-    "MissingEngineError": (("potential",),),
+    "UnknownPotentialError": (("potential",), ("potentials",)),
+    "ModelFileError": (("potential",), ("potentials",)),
+    "MissingEngineError": (("potential",), ("potentials",)),
     "DeviceError": (("device",),),
     "UnknownElementError": (("crystal", "element"), ("structure",)),
     "CrystalError": (("crystal",), ("structure", "crystal")),
-    "InvalidPlaneError": (("crack", "plane"), ("interface", "plane"), ("body", "plane")),
+    "InvalidPlaneError": (("crack", "plane"), ("interface", "plane"), ("body", "plane"), ("surfaces", "planes")),
     "UnknownCutError": (("crack", "cut"),),
-    "InvalidCurveError": (("decohesion",),),
+    "PropertyError": (("properties",),),
+    "InvalidCurveError": (("decohesion",), ("faults",)),
     "TableError": (("decohesion", "file"),),
     "LawError": (("law",),),
     "MeshError": (("specimen",), ("body",)),
@@ -52,9 +53,13 @@ KEYS_BY_ERROR: dict[str, tuple[tuple[str, ...], ...]] = {
     "CrackLoadError": (("load",),),
     "StructureFileError": (("structure",),),
     "SelectionError": (("embedding", "core"),),
-    "CapError": (("embedding", "links"),),
+    "CapError": (("embedding", "links"), ("learning", "excerpt", "passivate")),
     "EmbeddingError": (("embedding",),),
-    "OracleInputError": (("embedding", "engine"),),
+    "OracleInputError": (("embedding", "engine"), ("learning", "oracle")),
+    "CommitteeError": (("potential",),),
+    "LearningError": (("learning",),),
+    "NothingToLearnError": (("learning", "data"),),
+    "ExcerptError": (("learning", "excerpt"),),
     "OracleCacheError": (("embedding", "cache"),),
 }
 """The key of a case that a mistake found further down comes from; studies call some things by different names."""
@@ -151,7 +156,7 @@ def run_together(
         work()
     except BaseException as error:  # every failure must reach the other ranks, SystemExit and interrupts included
         code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else exit_code(error)
-        if agreement is None or _all_arrive(agreement, patience):
+        if agreement is None or all_arrive(agreement, patience):
             if comm.rank == 0:
                 report(error)
             return code if agreement is None else max(agreement.allgather(code))
@@ -163,8 +168,8 @@ def run_together(
     return EXIT_DONE
 
 
-def _all_arrive(agreement: Any, patience: float) -> bool:
-    """Whether every rank gets here within ``patience`` seconds."""
+def all_arrive(agreement: Any, patience: float) -> bool:
+    """Whether every rank gets here within ``patience`` seconds; `agreement` is a communicator that nothing else uses."""
     request = agreement.Ibarrier()
     deadline = time.monotonic() + patience
     while not request.Test():

@@ -55,12 +55,20 @@ STYLE: dict[str, Any] = {
 
 PICTURED = (
     (("buffers.csv",), "embedding"),
+    (("properties.json",), "properties"),
     (("separation_clean.csv",), "impurity"),
     (("contact.csv",), "contact"),
     (("zone.npz", "interaction.csv"), "defect"),
     (("path.csv",), "patch"),
+    (("references.json",), "fracture"),
+    (("doubt.csv",), "learning"),
+    (("learning_effect.csv",), "learning_effect"),
+    (("spread.csv",), "spread"),
+    (("validation.npz",), "validation"),
 )
 """Files one of which tells that there are more figures to draw, and whose module draws them."""
+OF_A_CRACK = ("fracture", "learning", "learning_effect", "spread")
+"""Those that a crack's run has; its path and interaction are in its own figures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,12 +128,9 @@ def make_plots(directory: str | Path) -> list[Path]:
                 figure = draw(data)
                 figure.savefig(directory / name)
                 written.append(directory / name)
-    if (directory / "references.json").is_file():
-        from multiscale.fracture_plots import make_fracture_plots
-
-        return written + make_fracture_plots(directory)
+    crack = (directory / "references.json").is_file()
     for names, study in PICTURED:
-        if any((directory / name).is_file() for name in names):
+        if (study in OF_A_CRACK or not crack) and any((directory / name).is_file() for name in names):
             module = importlib.import_module(f"multiscale.{study}_plots")
             written += getattr(module, f"make_{study}_plots")(directory)
     return written

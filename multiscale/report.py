@@ -75,10 +75,31 @@ def render(
         return "".join(_figure(name, figures[name]) for name in names if name in figures)
 
     quantities = results.get("quantities", [])
-    named = ("stacks", "profiles", "cuts", "embedding", "quantum", "quantum_checks")
-    stacks, profiles, cuts, buffers, quantum, checks = (results.get(name) or {} for name in named)
+    named = ("stacks", "profiles", "cuts", "embedding", "quantum", "quantum_checks", "contract", "validation")
+    stacks, profiles, cuts, buffers, quantum, checks, contract, validation = (results.get(name) or {} for name in named)
+    properties, taught = (results.get(name) or {} for name in ("properties", "learning_effect"))
     sections = [
+        ("Contract", _table(contract.get("rows", []))),
+        (
+            "Properties",
+            _lowered(_table(properties.get("rows", [])), properties.get("rows", []))
+            + _note(properties.get("note"))
+            + shown("properties.png", "eos.png", "vacancy.png", "gamma_lines.png", "gamma_surface.png"),
+        ),
         ("Quantities", _quantities(quantities)),
+        (
+            "Errors",
+            shown("validation_parity.png", "validation_errors.png")
+            + _table(validation.get("rows", []))
+            + _note(validation.get("note")),
+        ),
+        ("Doubt", shown("validation_doubt.png")),
+        ("Data", _table(validation.get("data", []))),
+        ("Spread of the committee", _spread(results.get("spread") or {}, shown("spread.png", "spread_curves.png"))),
+        (
+            "Learning",
+            shown("learning.png", "learning_effect.png") + _table(taught.get("rows", [])) + _note(taught.get("note")),
+        ),
         ("Cuts of the plane", _table(cuts.get("rows", [])) + _note(cuts.get("note"))),
         ("Buffer", shown("embedding.png") + _table(buffers.get("rows", [])) + _note(buffers.get("note"))),
         ("Contact", shown("contact_load.png", "contact_profiles.png", "contact_stress.png")),
@@ -164,12 +185,30 @@ def _tiles(quantities: Sequence[Mapping[str, Any]]) -> str:
     by_symbol = {quantity.get("symbol"): quantity for quantity in quantities}
     chosen = [by_symbol[symbol] for symbol in HEADLINES if symbol in by_symbol] or list(quantities[:4])
     tiles = "".join(
-        f'<div class="tile"><div class="value">{escape(format_number(quantity.get("value")))}'
+        f'<div class="tile"><div class="value">{escape(format_number(quantity.get("value")))}{_plus_minus(quantity)}'
         f'<span class="unit">{escape(str(quantity.get("unit") or ""))}</span></div>'
         f'<div class="label">{escape(str(quantity.get("name", "")))}</div></div>'
         for quantity in chosen
     )
     return f'<div class="tiles">{tiles}</div>' if tiles else ""
+
+
+def _plus_minus(quantity: Mapping[str, Any]) -> str:
+    """The standard deviation over a committee's members, small; nothing without one."""
+    std = quantity.get("std")
+    return "" if std is None else f'<span class="unit">± {escape(f"{std:.2g}")}</span>'
+
+
+def _spread(spread: Mapping[str, Any], picture: str) -> str:
+    """What a committee's members differ by: a picture, and the results that are not the same for all."""
+    names = spread.get("members", [])
+    headings = ("quantity", "symbol", "committee", "mean", "±", "least", "largest", *names, "unit")
+    rows = [
+        [*(row[key] for key in ("name", "symbol", "value", "mean", "std", "low", "high")), *row["members"], row["unit"]]
+        for row in spread.get("rows", [])
+        if row["std"] > 1e-12 * abs(row["mean"])
+    ]
+    return picture + _rows(headings, rows) + _note(spread.get("note"))
 
 
 def _warnings(run: Mapping[str, Any], results: Mapping[str, Any]) -> str:
@@ -223,11 +262,16 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
 def _quantities(quantities: Sequence[Mapping[str, Any]]) -> str:
     keys = ("name", "symbol", "value", "unit", "note")
     rows = [[quantity.get(key) if quantity.get(key) is not None else "" for key in keys] for quantity in quantities]
-    table = _rows(("quantity", "symbol", "value", "unit", "remark"), rows)
-    for symbol in {str(quantity.get("symbol", "")) for quantity in quantities}:
+    return _lowered(_rows(("quantity", "symbol", "value", "unit", "remark"), rows), quantities)
+
+
+def _lowered(table: str, records: Sequence[Mapping[str, Any]]) -> str:
+    """A table of these records with the indices of their symbols below the line."""
+    for symbol in {str(record.get("symbol", "")) for record in records}:
         letter, _, below = symbol.partition("_")
-        if below:
-            lowered = f"<td>{escape(letter)}<sub>{escape(below.strip('{}'))}</sub></td>"
+        index, bracket, rest = below.partition("(")
+        if index:
+            lowered = f"<td>{escape(letter)}<sub>{escape(index.strip('{}'))}</sub>{escape(bracket + rest)}</td>"
             table = table.replace(f"<td>{escape(symbol)}</td>", lowered)
     return table
 

@@ -96,6 +96,48 @@ CAPTIONS = {
         "substitution, where it stays. Below: errors of the subtractive energy, and what of the potential's energy of the "
         "cluster the cut environments leave uncancelled; number of atoms and seconds."
     ),
+    "spread.png": (
+        "Results of the study run with each member of the committee alone, against the mean over the members; the bar is one "
+        "standard deviation. The diamond is the committee's mean potential."
+    ),
+    "spread_curves.png": (
+        "The same curves by each member and by the committee's mean potential; the band is the members' mean and one standard "
+        "deviation."
+    ),
+    "learning.png": (
+        "Above: largest disagreement of the committee on a judged atom over the steps of the run, with the threshold and the "
+        "calls of the oracle; a run that is taken back to where it was trusted starts again from there. Below: force error on "
+        "the held-out frames after every training, and the oracle's calls."
+    ),
+    "learning_effect.png": (
+        "The same curves by the untaught potential, by the taught one and by the oracle, and the errors "
+        "of the results against the oracle's own before and after."
+    ),
+    "validation_parity.png": (
+        "The potential's values over the reference's, coloured by config_type. On the line they agree."
+    ),
+    "validation_errors.png": (
+        "Distribution of the errors, on a logarithmic scale that shows the tails; dashed, a Gaussian of the same mean and width."
+    ),
+    "validation_doubt.png": (
+        "Left: force error over the committee's disagreement, atom by atom; a doubt that is worth something orders the errors. "
+        "Right: share of force components whose error lies within the central interval of the spread, over the share that "
+        "should; below the diagonal the committee is overconfident."
+    ),
+    "properties.png": (
+        "Each property by each potential, as its difference from the first reference that has a value for it; bars are the "
+        "standard deviation over a committee's members."
+    ),
+    "eos.png": "Energy over the volume, and the third-order Birch–Murnaghan equation of state through it.",
+    "vacancy.png": (
+        "Formation energy of a vacancy over the inverse number of sites in the cell, the atoms relaxed at the crystal's volume "
+        "and together with the cell at zero pressure. Both lines must meet at 1/N = 0."
+    ),
+    "gamma_lines.png": (
+        "Energy of a stacking fault against the shift of one half of the crystal over the other, along one lattice period; lines "
+        "follow energies and slopes of the points."
+    ),
+    "gamma_surface.png": "Energy of a stacking fault over all shifts of one half of the crystal over the other.",
     "interaction.png": (
         "Response of a perfect crystal to the displacement of one atom, against the distance: it sets the widths of pads "
         "and the least width of a blend."
@@ -108,6 +150,8 @@ HEADLINES = (
     "ε_F",
     "ε_ML",
     "N_C",
+    "N_q",
+    "ε_0",
     "P_off",
     "P_D",
     "μ",
@@ -133,6 +177,12 @@ HEADLINES = (
     "W_tot",
     "T_max",
     "T_g",
+    "a",
+    "E_coh",
+    "B",
+    "E_v",
+    "γ(111)",
+    "γ_sf(111)",
 )
 """Symbols of the quantities shown large at the top of the page."""
 
@@ -181,6 +231,28 @@ FILES = {
     "buffers.csv": "errors, atoms and seconds over the buffer",
     "structure.extxyz": "the atoms: core, and the buffer from which each is in the quantum region, for OVITO and ASE",
     "quantum": "finished quantum calculations, used again by a run with --force",
+    "metrics.csv": "errors of all frames, by species and by config_type",
+    "frames.csv": "errors frame by frame",
+    "validation.npz": "reference and prediction, row by row, for the figures",
+    "spread.csv": "every result by the committee's mean and by each member",
+    "members": "runs of the committee's members, one a folder",
+    "doubt.csv": "disagreement of the committee, check by check",
+    "learning_effect.csv": "results before and after learning, and the oracle's own",
+    "before": "the study by the untaught potential",
+    "oracle": "the oracle's own crystal, surfaces and separation curve, or its whole study",
+    "rounds.csv": "every training: frames, calls of the oracle, errors on held-out frames",
+    "learning": "data set, potentials and the state of the loop, from which it goes on",
+    "features": "features of the frames, used again by a run with --force",
+    "initial.extxyz": "frames that the oracle labelled before the run",
+    "start.extxyz": "the atoms at the start",
+    "end.extxyz": "the atoms at the end",
+    "taught.npz": "the taught potential: potential: {path: taught.npz}",
+    "properties.csv": "every property by every potential, with what convergence leaves open, and the references",
+    "properties.json": "the same with the data of the figures",
+    "eos.csv": "energies over the volume",
+    "vacancy.csv": "vacancies in every cell",
+    "surfaces.csv": "half the work of separation of every slab",
+    "gamma_lines.csv": "γ-lines",
     "traceback.txt": "where in the code a defect arose",
 }
 
@@ -198,6 +270,8 @@ def run_title(run: Mapping[str, Any]) -> str:
     if second := interface.get("second"):
         title += f"/{species(second)}({indices(second.get('plane') or ())})"
     title += f": {defect} in {what}" if what and defect else ""
+    if case.get("study") == "properties":
+        title += f" of {what}"
     if case.get("study") == "embedding":
         title += f" of {engine_name(case)} in {what or 'a structure'}"
     return title + (f" with {potential}" if potential else "")
@@ -216,9 +290,15 @@ def indices(values: Iterable[int]) -> str:
 
 def potential_name(case: Mapping[str, Any]) -> str:
     """What a case calls its potential, or "" where it has none."""
+    if several := case.get("potentials"):
+        return ", ".join(several)
     potential = case.get("potential")
     if isinstance(potential, Mapping):
-        potential = potential.get("name") or potential.get("calculator") or Path(str(potential.get("path"))).name
+        member = f", member {potential['member']}" if "member" in potential else ""
+        if committee := potential.get("committee"):
+            return f"a committee of {', '.join(potential_name({'potential': one}) for one in committee)}{member}"
+        named = potential.get("name") or potential.get("calculator") or Path(str(potential.get("path"))).name
+        return f"{named}{member}"
     return str(potential or "")
 
 

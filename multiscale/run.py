@@ -97,6 +97,34 @@ class RunDirectory:
         self._save()
         self.event("run_started", command=" ".join(sys.argv))
 
+    @classmethod
+    def reopen(cls, path: str | Path, *, comm: Any = None) -> RunDirectory:
+        """The directory of an earlier run, to add to: nothing in it is touched (collective).
+
+        Raises:
+            RunExistsError: it holds no run, on all ranks.
+        """
+        run = cls.__new__(cls)
+        run.path, run._comm, run._began = Path(path).absolute(), comm, time.time()
+        record: Any = None
+        if run.writes:
+            try:
+                record = json.loads(run.file("run.json").read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                record = None
+        record = record if comm is None else comm.bcast(record, root=0)
+        if not isinstance(record, dict):
+            raise RunExistsError(
+                f"{path} holds no run.json of a run. Give the directory of a run, for example runs/adhesion"
+            )
+        run._record = record
+        return run
+
+    @property
+    def recorded(self) -> Mapping[str, Any]:
+        """What ``run.json`` says, as far as this run has written or read it."""
+        return self._record
+
     @property
     def writes(self) -> bool:
         """Whether this rank writes."""

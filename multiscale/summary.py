@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,12 @@ NAMES = (
     "force error there",
     "error of the potential alone",
     "atoms of core and buffer",
+    "oracle calls",
+    "oracle calls against always asking",
+    "held-out force error before teaching",
+    "held-out force error, taught",
+    "largest disagreement, last potential",
+    "trainings",
     "pull-off force",
     "pull-off force against Dugdale",
     "pull-off force, JKR",
@@ -57,5 +63,27 @@ def summary_lines(directory: Path) -> list[str]:
     told = [found[name] for name in NAMES if name in found][:MOST]
     return [
         *(f"warning: {warning}" for warning in results.get("warnings", [])),
-        *(f"{q['name']}: {q['value']:.4g} {q['unit']}".rstrip() for q in told),
+        *table_lines((results.get("properties") or {}).get("rows", [])),
+        *(f"{q['name']}: {q['value']:.4g}{_spread(q)} {q['unit']}".rstrip() for q in told),
     ]
+
+
+def _spread(quantity: Mapping[str, Any]) -> str:
+    """What a committee's members differ by."""
+    return "" if quantity.get("std") is None else f" ± {quantity['std']:.2g}"
+
+
+def table_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A table of records in columns of even width, symbols and remarks on differences left to the report."""
+    if not rows:
+        return []
+    heads = [head for head in rows[0] if head != "symbol" and "difference" not in head]
+    cells = [heads, *([_short(row.get(head)) for head in heads] for row in rows)]
+    widths = [max(len(line[k]) for line in cells) for k in range(len(heads))]
+    return ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -58,6 +58,8 @@ STRESS = Kind(name="stress", internal="eV/angstrom**3", examples=("1.2 GPa", "30
 ENERGY_PER_AREA = Kind(name="energy per area", internal="eV/angstrom**2", examples=("0.8 J/m^2", "50 meV/angstrom^2"))
 ENERGY = Kind(name="energy", internal="eV", examples=("1.5 eV", "20 meV"))
 FORCE = Kind(name="force", internal="eV/angstrom", examples=("0.01 eV/angstrom", "1 nN"))
+TEMPERATURE = Kind(name="temperature", internal="kelvin", examples=("300 K", "900 K"))
+TIME = Kind(name="time", internal="fs", examples=("2 fs", "1 ps"))
 STIFFNESS_PER_AREA = Kind(name="stress per length", internal="eV/angstrom**4", examples=("50 GPa/angstrom",))
 STRESS_INTENSITY = Kind(
     name="stress intensity", internal="eV/angstrom**2.5", examples=("0.6 MPa*m^0.5", "0.6 MPa√m", "600 kPa√m")
@@ -96,6 +98,9 @@ KNOWN_UNITS = [
     "MPa√m",
     "kPa√m",
     "GPa√m",
+    "K",
+    "fs",
+    "ps",
 ]
 _ROOT = re.compile(r"\s*[*·]?\s*(?:√|sqrt\b)\s*\(?\s*(?P<unit>[A-Za-zµÅ]+)\s*\)?")
 """A root as people write it: MPa√m, MPa·√m, MPa*sqrt(m)."""
@@ -184,7 +189,19 @@ def _convert(number: float, unit: Any, kind: Kind, *, given: Any) -> float:
 def _dimension(unit: Any) -> str:
     """Name of a unit's dimension where it is one of ours, else pint's."""
     ureg = registry()
-    for kind in (LENGTH, AREA, STRESS, ENERGY_PER_AREA, ENERGY, FORCE, STIFFNESS_PER_AREA, STRESS_INTENSITY):
+    kinds = (
+        LENGTH,
+        AREA,
+        STRESS,
+        ENERGY_PER_AREA,
+        ENERGY,
+        FORCE,
+        STIFFNESS_PER_AREA,
+        STRESS_INTENSITY,
+        TEMPERATURE,
+        TIME,
+    )
+    for kind in kinds:
         if unit.dimensionality == ureg.Unit(kind.internal).dimensionality:
             return kind.one
     return f"of dimension {unit.dimensionality}"
@@ -319,3 +336,5 @@ Stress = Annotated[float, Quantity(kind=STRESS, sign="positive")]
 EnergyPerArea = Annotated[float, Quantity(kind=ENERGY_PER_AREA, sign="positive")]
 Energy = Annotated[float, Quantity(kind=ENERGY)]
 Force = Annotated[float, Quantity(kind=FORCE, sign="positive")]
+Temperature = Annotated[float, Quantity(kind=TEMPERATURE, sign="positive")]
+Time = Annotated[float, Quantity(kind=TIME, sign="positive")]

@@ -7,6 +7,7 @@ mean head, and put on the scale of the errors seen on held-out frames.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -100,7 +101,7 @@ def fit_heads(
     fit = fit_ridge(rows)
     deviations = _deviations(rows, fit, options, rng)
     held = _held_out(held_out, features, layout, options)
-    told = {} if held is None else _calibration(held, fit.weights, deviations, options.force_noise)
+    told = {} if not held else _calibration(held, fit.weights, deviations, options.force_noise)
     deviations = deviations * told.get("scale", 1.0)
     species = {
         symbol: SpeciesHead(
@@ -240,8 +241,8 @@ def _deviations(rows: Sequence[Rows], fit: RidgeFit, options: HeadOptions, rng: 
 
 def _held_out(
     frames: Sequence[LabelledFrame], features: HeadFeatures, layout: _Layout, options: HeadOptions
-) -> Rows | None:
-    """The force rows of held-out frames; None where there are none."""
+) -> list[Rows]:
+    """The force rows of each held-out frame that has forces."""
     rows = []
     zero = dict.fromkeys(layout.slices, 0.0)
     for number, frame in enumerate(frames):
@@ -256,18 +257,32 @@ def _held_out(
             )
         forces = LabelledFrame(atoms=frame.atoms, forces=frame.forces, counted=frame.counted)
         rows.append(_rows(forces, features.of(frame.atoms, counted=frame.counted), layout, zero, options))
-    if not rows:
-        return None
-    return Rows(matrix=np.concatenate([r.matrix for r in rows]), target=np.concatenate([r.target for r in rows]))
+    return rows
 
 
-def _calibration(held: Rows, mean: Array, deviations: Array, noise: float) -> dict[str, float]:
-    """Compare errors of held-out forces with the members' spread; `scale` makes their mean squares equal."""
-    errors = held.target - held.matrix @ mean
-    spread = (held.matrix @ deviations).std(axis=1, ddof=1)
-    error, doubt, before = (float(np.sqrt(np.mean(v**2))) for v in (errors, spread, held.target))
-    scale = error / doubt if doubt > 0.0 and error > 0.0 else 1.0
-    return {"scale": scale, "force_rmse_before": before * noise, "force_rmse": error * noise}
+def _calibration(held: Sequence[Rows], mean: Array, deviations: Array, noise: float) -> dict[str, float]:
+    """Compare errors of held-out forces with the members' spread.
+
+    `scale` puts 68.3 % of the errors within one spread, as of a normal distribution. (Equal mean squares would let a few large
+    errors, where the spread is large too, make it far too wide for the rest.)
+    """
+    errors = np.concatenate([rows.target - rows.matrix @ mean for rows in held])
+    spread = np.concatenate([_spread(rows, deviations) for rows in held])
+    ratio = float(np.quantile(np.abs(errors) / np.maximum(spread, 1e-300), math.erf(math.sqrt(0.5))))
+    before, after = (float(np.sqrt(np.mean(v**2))) for v in (np.concatenate([r.target for r in held]), errors))
+    return {
+        "scale": ratio if 0.0 < ratio < 1e12 else 1.0,
+        "force_rmse_before": before * noise,
+        "force_rmse": after * noise,
+    }
+
+
+def _spread(rows: Rows, deviations: Array) -> Array:
+    """The members' standard deviation for each row; one for the three components of an atom where rows are such."""
+    single = (rows.matrix @ deviations).std(axis=1, ddof=1)
+    if len(single) % 3:  # random directions: no three of them belong together
+        return single
+    return np.repeat(np.sqrt(np.mean(single.reshape(-1, 3) ** 2, axis=1)), 3)
 
 
 def _novelty_root(

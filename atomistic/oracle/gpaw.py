@@ -7,11 +7,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import kptdensity2monkhorstpack
+from numpy.typing import NDArray
 
 from atomistic.errors import EvaluationError, MissingEngineError, OracleInputError
 from atomistic.oracle.base import Engine, Outcome, Rung, ScfFailure, Task
@@ -27,6 +29,11 @@ SMEARINGS = ("fermi-dirac", "methfessel-paxton", "marzari-vanderbilt")
 SCRIPT = Path(__file__).with_name("gpaw_process.py")
 #: Smearing of the last rung (eV).
 HOT = 0.3
+#: Settings for simple and transition metals, in the bulk, strained, cut, and with vacuum (docs/engines.md: what they were
+#: measured to give). Densities make cells of unlike sizes comparable; a fixed grid cancels better between like cells.
+METAL: Mapping[str, Any] = MappingProxyType(
+    {"xc": "PBE", "ecut": 350.0, "kpts": 5.0, "gap": 6.0, "width": 0.1, "smearing": "fermi-dirac"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +45,8 @@ class GPAWSettings:
         ecut: cutoff of the plane waves.
         kpts: points along the three cell vectors ([8, 8, 1]), or a density in points per Å⁻¹ of reciprocal space.
         gamma: whether the grid holds Γ; hexagonal cells need it.
+        gap: where the atoms leave a gap wider than this (Å) along a cell vector, one point along it will do (a density does
+            not see vacuum); None where the density holds for every vector.
         width: of the smearing; None for 0.1 where the structure is periodic and 0 for molecules.
         smearing: "fermi-dirac", "methfessel-paxton" or "marzari-vanderbilt".
         magmoms: initial magnetic moments by element ({Ni: 0.7}), Bohr magnetons, instead of the atoms' own (which ASE's `bulk`
@@ -53,6 +62,7 @@ class GPAWSettings:
     ecut: float = 400.0
     kpts: Sequence[int] | float = 3.5
     gamma: bool = True
+    gap: float | None = None
     width: float | None = None
     smearing: str = "fermi-dirac"
     magmoms: Mapping[str, float] = field(default_factory=dict)
@@ -71,6 +81,8 @@ class GPAWSettings:
                 whole("kpts", count)
         else:
             positive("kpts (a density in points per Å⁻¹)", self.kpts)
+        if self.gap is not None:
+            positive("gap", self.gap)
         if self.width is not None:
             positive("width", self.width, zero=True)
         one_of("smearing", self.smearing, SMEARINGS)
@@ -190,8 +202,10 @@ class GPAWEngine(Engine):
         kpts = self.settings.kpts
         if isinstance(kpts, Sequence):
             return [int(k) if periodic else 1 for k, periodic in zip(kpts, task.atoms.pbc, strict=True)]
-        found = kptdensity2monkhorstpack(self.boxed(task), kpts, even=False)
-        return [int(k) for k in found]
+        atoms = self.boxed(task)
+        found = kptdensity2monkhorstpack(atoms, kpts, even=False)
+        gap = np.inf if self.settings.gap is None else self.settings.gap
+        return [1 if open_width > gap else int(k) for k, open_width in zip(found, _gaps(atoms), strict=True)]
 
     def _width(self, task: Task) -> float:
         if self.settings.width is not None:
@@ -211,6 +225,14 @@ class GPAWEngine(Engine):
             heavy = atoms.numbers > 1
             moments = np.where(heavy, 1.0, 0.0) if heavy.any() else np.ones(len(atoms))
         return moments * (task.spin / moments.sum())
+
+
+def _gaps(atoms: Atoms) -> NDArray[np.float64]:
+    """The widest gap between planes of atoms along each cell vector (3,), Å, measured across the planes."""
+    fractional = np.sort(atoms.get_scaled_positions(wrap=True), axis=0)
+    gaps = np.diff(np.concatenate([fractional, fractional[:1] + 1.0]), axis=0).max(axis=0)
+    found: NDArray[np.float64] = gaps / np.linalg.norm(atoms.cell.reciprocal(), axis=1)
+    return found
 
 
 def _elements(xc: str) -> frozenset[str] | None:

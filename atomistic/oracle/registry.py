@@ -41,6 +41,7 @@ _ENGINES: dict[str, tuple[Any, Callable[[Any], Engine], str]] = {
 _SHORTCUTS: dict[str, dict[str, Any]] = {
     "gfn1": {"engine": "tblite", "settings": {"method": "GFN1-xTB"}},
     "gfn2": {"engine": "tblite", "settings": {"method": "GFN2-xTB"}},
+    "gpaw-metal": {"engine": "gpaw", "settings": dict(gpaw.METAL)},
     **{name: {"engine": name} for name in _ENGINES},
 }
 #: Keys for what stands in front of the engine, the same for all engines.
@@ -71,6 +72,7 @@ def load_oracle(
     *,
     cache: str | Path | None = None,
     match: float = 1e-6,
+    budget: int | None = None,
     comm: MPI.Comm | None = None,
 ) -> Potential:
     """Turn a specification into a counted ASE calculator for quantum mechanics.
@@ -78,7 +80,7 @@ def load_oracle(
     Charge (e) and unpaired electrons are read from `atoms.info["charge"]` and `atoms.info["spin"]`.
 
     Args:
-        spec: "tblite", "gfn2", "gfn1", "pyscf", "gpaw"; or a mapping of one of these forms:
+        spec: "tblite", "gfn2", "gfn1", "pyscf", "gpaw", "gpaw-metal" (with settings for metals); or a mapping, one of:
             {engine: gpaw, settings: {...}} (docs/engines.md lists the settings);
             {calculator: "package.module:Class", arguments: {...}, retries: [{...}], electronic: true} for any ASE calculator;
             or whatever `load_potential` takes, a potential standing in for quantum mechanics.
@@ -86,6 +88,8 @@ def load_oracle(
             temperature, and says so) and `energy: extrapolated|free`.
         cache: folder of results; what is there is not computed again, and needs no engine installed.
         match: how far cell vectors and positions may lie from a stored result's (Å).
+        budget: fresh calculations that may be made, failed ones included; one more raises OracleBudgetError. What is in the cache
+            is free. None: as many as are asked for.
         comm: ranks that call together: the first looks up or computes, all get the same bits. By default every rank for itself.
 
     Raises:
@@ -100,7 +104,7 @@ def load_oracle(
     one_of("retry", front.get("retry", "safe"), MODES)
     stored = None if cache is None else ResultCache(Path(cache), match=match)
     engine = _engine(given, deferred=stored is not None)
-    calculator = OracleCalculator(engine, cache=stored, comm=comm, **front)
+    calculator = OracleCalculator(engine, cache=stored, budget=budget, comm=comm, **front)
     capabilities = replace(engine.capabilities, energies_per_atom=False, parallel=comm.size > 1)
     site_model = None
     if isinstance(engine, PotentialEngine) and capabilities.weighted_site_energies and stored is None:
@@ -118,9 +122,9 @@ def _as_mapping(spec: Any) -> dict[str, Any]:
         return dict(_SHORTCUTS.get(key, {"name": spec}))
     if isinstance(spec, Mapping):
         given = dict(spec)
-        if "engine" in given and str(given["engine"]).strip().lower() in ("gfn1", "gfn2"):
-            short = _SHORTCUTS[str(given["engine"]).strip().lower()]
-            given |= {"engine": "tblite", "settings": short["settings"] | dict(given.get("settings") or {})}
+        short = _SHORTCUTS.get(str(given.get("engine", "")).strip().lower(), {})
+        if "settings" in short:
+            given |= {"engine": short["engine"], "settings": short["settings"] | dict(given.get("settings") or {})}
         return given
     raise OracleInputError(f"An engine is a name or a mapping; got {type(spec).__name__} {spec!r}.")
 

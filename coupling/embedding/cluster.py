@@ -8,8 +8,9 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from coupling.embedding.images import Surroundings, inside_cell, surroundings
-from coupling.embedding.links import Caps, absorb, cut_bonds, farthest_bond
+from atomistic.caps import Caps, closed_region
+from atomistic.surroundings import Surroundings, surroundings
+from coupling.embedding.images import inside_cell
 from coupling.embedding.region import Mask, Region
 from coupling.errors import EmbeddingError
 
@@ -185,15 +186,7 @@ def _around(atoms: Atoms, region: Region, core: Mask) -> tuple[Surroundings, Mas
     if region.links is None:
         chosen = surroundings(atoms, core, reach)
         return chosen, np.ones(len(chosen.indices), dtype=bool), Caps.none()
-    bond, radius = farthest_bond(atoms, region.links), reach
-    while True:
-        radius += 2.0 * bond
-        chosen = surroundings(atoms, core, radius)
-        numbers = atoms.numbers[chosen.indices]
-        taken = absorb(chosen, chosen.distance <= reach, numbers, region.links)
-        # Atoms that join have bonds of their own: all of their partners must have been looked at.
-        if chosen.distance[taken].max() <= radius - bond:
-            return chosen, taken, cut_bonds(chosen, taken, numbers, region.links)
+    return closed_region(atoms, core, reach, region.links)
 
 
 def fade(distance: Array, width: float) -> Array:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from atomistic.caps import Caps
 from coupling.embedding.base import CoreChange
 from coupling.embedding.cluster import Cluster
-from coupling.embedding.links import Caps
 from coupling.embedding.region import Region
 from coupling.embedding.transition import CoreMove
 from coupling.errors import EmbeddingError

@@ -8,9 +8,9 @@ from typing import Protocol
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers, covalent_radii
 from numpy.typing import ArrayLike, NDArray
 
+from atomistic.caps import Links
 from coupling.errors import EmbeddingError
 
 Mask = NDArray[np.bool_]
@@ -22,40 +22,6 @@ class CoreSelection(Protocol):
     def select(self, atoms: Atoms, current: Mask | None = None) -> Mask:
         """Return a mask (n,) of the core's atoms."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Links:
-    """Caps on the covalent bonds that the edge of a region cuts (Dapprich et al. 1999, the link atoms of ONIOM).
-
-    A cap lies on the cut bond, r_cap = r_in + g (r_out − r_in), with one g for each pair of elements from their covalent
-    radii (Cordero et al. 2008), g = (R_in + R_cap)/(R_in + R_out): it follows both ends linearly, so the chain rule is exact
-    and the scheme stays conservative. Atoms outside that are bonded to two atoms of the region, and hydrogens bonded to one,
-    join it first: no two caps crowd together and no bond to hydrogen is cut.
-
-    Attributes:
-        element: of the caps.
-        tolerance: two atoms are bonded within this times the sum of their covalent radii.
-    """
-
-    element: str = "H"
-    tolerance: float = 1.25
-
-    def __post_init__(self) -> None:
-        if self.element not in atomic_numbers or self.element == "X":
-            raise EmbeddingError(f"A cap's element must be a chemical symbol such as H; got {self.element!r}.")
-        if not (np.isfinite(self.tolerance) and 1.0 <= self.tolerance <= 2.0):
-            raise EmbeddingError(
-                f"The bonds' tolerance must lie between 1 and 2 times the covalent radii; got {self.tolerance!r}."
-            )
-
-    def ratio(self, inner: NDArray[np.int64], outer: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return g of bonds between atomic numbers `inner` and `outer`, both (m,)."""
-        own = covalent_radii[inner]
-        found: NDArray[np.float64] = (own + covalent_radii[atomic_numbers[self.element]]) / (
-            own + covalent_radii[outer]
-        )
-        return found
 
 
 class SubCell:

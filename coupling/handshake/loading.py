@@ -181,11 +181,23 @@ class LoadPath:
         self._reach = float(np.abs(direction).max())
         self._state: _State | None = None
         self._before: _State | None = None
+        self._start: Array | None = None
 
     @property
     def model(self) -> CoupledModel:
         """With the history of the law that the next step begins with."""
         return self.method.model
+
+    def begin(self, load: float, start: Array) -> LoadStep:
+        """Begin at a load near a state that is known from elsewhere, (nodes, c), Å, instead of the unloaded body.
+
+        The law's history is that of the openings there, and the account of work begins there.
+
+        Raises:
+            HandshakeConvergenceError: no equilibrium.
+        """
+        self._start = np.concatenate([start] * self._copies)
+        return self._to(float(load))
 
     def follow(self, loads: Sequence[float], *, on_step: Callable[[LoadStep], None] | None = None) -> list[LoadStep]:
         """Go through the loads, in order.
@@ -312,7 +324,8 @@ class LoadPath:
         """Extrapolated from the last two equilibria; without them the elastic answer, the law as stiff as its secant is now."""
         state, before = self._state, self._before
         if state is None:
-            return load * self._rows
+            rest = load * self._rows
+            return rest if self._start is None else np.where(self._held, rest, self._start)
         step = load - state.load
         if before is not None and before.load != state.load:
             ahead = state.u + (state.u - before.u) * (step / (state.load - before.load))

@@ -47,11 +47,22 @@ from multiscale.config.handshake import (
     MaterialModel,
     StrainModel,
 )
+from multiscale.config.learning import DataModel, ExcerptModel, LearningModel, StudentModel
+from multiscale.config.learning_case import (
+    ActiveLearningCase,
+    DynamicsModel,
+    LearningStructureModel,
+    RelaxationModel,
+    StackModel,
+)
+from multiscale.config.learning_coupled import CoupledLearningModel
 from multiscale.config.load import load_case
+from multiscale.config.properties import PropertiesCase, ReferenceModel
 from multiscale.config.specimen import Block, DoubleCantileverBeam, ImportedSpecimen, Specimen, SupportModel
 from multiscale.config.zone import BoxPatch, DiscPatch
 
 __all__ = [
+    "ActiveLearningCase",
     "AdhesionCase",
     "AroundModel",
     "BandModel",
@@ -70,8 +81,10 @@ __all__ = [
     "ContactLawModel",
     "ConvergeModel",
     "CoreModel",
+    "CoupledLearningModel",
     "CrackBodyModel",
     "CrystalModel",
+    "DataModel",
     "DecohesionModel",
     "DefectCase",
     "DefectOutputModel",
@@ -80,9 +93,11 @@ __all__ = [
     "DiscModel",
     "DiscPatch",
     "DoubleCantileverBeam",
+    "DynamicsModel",
     "EdgeCrackBody",
     "EmbeddingCase",
     "EmbeddingModel",
+    "ExcerptModel",
     "FollowModel",
     "FractureCase",
     "GradingModel",
@@ -92,18 +107,25 @@ __all__ = [
     "IndenterModel",
     "InterfaceModel",
     "LawModel",
+    "LearningModel",
+    "LearningStructureModel",
     "LoadingModel",
     "MaterialModel",
     "MeshModel",
     "MixtureModel",
     "OutputModel",
+    "PropertiesCase",
+    "ReferenceModel",
+    "RelaxationModel",
     "SecondCrystalModel",
     "SolverModel",
     "Specimen",
+    "StackModel",
     "StepsModel",
     "StrainModel",
     "StripBody",
     "StructureModel",
+    "StudentModel",
     "StudyCase",
     "SubCellModel",
     "SupportModel",

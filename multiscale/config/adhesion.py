@@ -13,6 +13,7 @@ from multiscale.config.crystal import InterfaceModel, SecondCrystalModel
 from multiscale.config.embedding_zone import ZoneEmbeddingModel, check_zone_embedding
 from multiscale.config.impurity import ImpurityModel
 from multiscale.config.impurity_stack import check_stack
+from multiscale.config.learning_coupled import CoupledLearningModel, check_learning
 from multiscale.config.specimen import Block, DoubleCantileverBeam, ImportedSpecimen, Specimen
 from multiscale.config.zone import Patch, check_patch
 from multiscale.units import Length, format_length
@@ -150,6 +151,8 @@ class AdhesionCase(StudyCase):
     """a foreign atom on the interface"""
     embedding: ZoneEmbeddingModel | None = Field(default=None, examples=[{"engine": "gpaw"}])
     """a quantum region at the interface"""
+    learning: CoupledLearningModel | None = Field(default=None, examples=[{"oracle": "gpaw"}])
+    """teach the potential where the interface leaves what it knows"""
     loading: LoadingModel = Field(examples=[{"opening": {"to": "80 nm", "steps": 60}}])
     """the load"""
     verification: VerificationModel = VerificationModel()
@@ -166,6 +169,7 @@ class AdhesionCase(StudyCase):
             self._check_second(self.interface.second)
         if self.law.type == "live":
             self._check_live()
+        self._check_learning()
         solid = self.mesh.cell in ("tetrahedron", "hexahedron")
         if solid and isinstance(self.specimen, DoubleCantileverBeam):
             raise KeyedError(
@@ -190,6 +194,19 @@ class AdhesionCase(StudyCase):
                     "to",
                 )
         return self
+
+    def _check_learning(self) -> None:
+        """Refuse interfaces from which nothing can be learnt yet."""
+        check_learning(self)
+        others = {
+            "interface.second": self.interface.second is not None,
+            "decohesion.file": self.decohesion.file is not None,
+        }
+        for name in (name for name, given in others.items() if given and self.learning is not None):
+            raise KeyedError(
+                f"learning looks at one crystal that its potential pulls apart; {name} is given too. Leave one of them out",
+                "learning",
+            )
 
     def _check_live(self) -> None:
         """Refuse what a law that asks cells of one crystal cannot have."""

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from multiscale.config.adhesion import DecohesionModel
 from multiscale.config.base import CaseModel, KeyedError
-from multiscale.config.common import CheckedCase, Device, PotentialSpec
+from multiscale.config.common import CheckedCase, Device, PotentialSpec, SpreadChoice
 from multiscale.config.crystal import CrystalModel, InterfaceModel
 from multiscale.units import EnergyPerArea, Length, Stress
 
@@ -83,6 +83,8 @@ class ContactCase(CheckedCase):
     """the interatomic potential of the half space"""
     device: Device = "cpu"
     """where the potential runs: cpu, cuda or cuda:N"""
+    spread: SpreadChoice = "members"
+    """where the potential is a committee: members runs the study with each of them too and reports the spread; none does not"""
     crystal: CrystalModel | None = Field(default=None, examples=[{"element": "Al", "structure": "fcc"}])
     """the crystal of the half space"""
     interface: InterfaceModel | None = Field(default=None, examples=[{"plane": [1, 1, 1]}])

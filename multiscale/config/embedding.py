@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from multiscale.config.base import CaseModel, KeyedError
 from multiscale.config.crystal import Element
-from multiscale.units import Coordinate, Length, NonNegativeLength, format_length
+from multiscale.units import Coordinate, Force, Length, NonNegativeLength, format_length
 
 ENGINE_FORMS = (
     "Write a name such as gpaw, tblite, pyscf or sevennet-l3i5, {engine: gpaw, settings: {...}} or "
@@ -134,7 +134,22 @@ class ScoreModel(CaseModel):
         return self
 
 
-CHOICES = ("indices", "species", "near", "near_tip", "coordination", "score")
+class DoubtModel(CaseModel):
+    """Atoms on whose forces the members of the potential, a committee, disagree."""
+
+    above: Force = Field(examples=["0.2 eV/angstrom"])
+    """largest difference of two members' forces from which on an atom joins the core"""
+    leave: Force | None = Field(default=None, examples=["0.15 eV/angstrom"])
+    """below which it leaves again; by default the same"""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DoubtModel:
+        if self.leave is not None and self.leave > self.above:
+            raise KeyedError("leave must not exceed above, or atoms would flicker. Lower it, or leave it out", "leave")
+        return self
+
+
+CHOICES = ("indices", "species", "near", "near_tip", "coordination", "score", "doubt")
 CORE_FORMS = (
     "Write, for example, {species: H, around: 2.5 angstrom}, {near: [0 nm, 0 nm, 0 nm], radius: 4 angstrom}, "
     "{near_tip: 5 angstrom} or {indices: [12, 13]}"
@@ -162,6 +177,8 @@ class CoreModel(CaseModel):
     """number of neighbours"""
     score: ScoreModel | None = Field(default=None, examples=[{"array": "uncertainty", "above": 0.1}])
     """a number that each atom carries"""
+    doubt: DoubtModel | None = Field(default=None, examples=[{"above": "0.2 eV/angstrom"}])
+    """disagreement of a committee on the atom's force"""
     leave: Length | None = Field(default=None, examples=["5 angstrom"])
     """distance beyond which an atom leaves a core chosen by near or near_tip again; by default the same"""
     around: Length | None = Field(default=None, examples=["2.5 angstrom"])

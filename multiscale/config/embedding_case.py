@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from multiscale.config.base import CaseModel, KeyedError
-from multiscale.config.common import CheckedCase, Device, PotentialSpec
+from multiscale.config.common import CheckedCase, Device, PotentialSpec, SpreadChoice
 from multiscale.config.crystal import CrystalModel, Element
 from multiscale.config.embedding import EmbeddingModel
 from multiscale.units import Force, Length, NonNegativeLength, format_length
@@ -150,9 +150,11 @@ class EmbeddingCase(CheckedCase):
     study: Literal["embedding"] = "embedding"
     """kind of study"""
     potential: PotentialSpec = Field(examples=["sevennet-0"])
-    """the interatomic potential: a name, or {name: lammps, ...}, {calculator: "module:Class"}, {path: file}"""
+    """the potential: a name, or {name: lammps, ...}, {calculator: "module:Class"}, {path: file}, {committee: [...]}"""
     device: Device = "cpu"
     """where the potential runs: cpu, cuda or cuda:N"""
+    spread: SpreadChoice = "members"
+    """where the potential is a committee: members runs the study with each of them too and reports the spread; none does not"""
     structure: StructureModel = Field(examples=[{"file": "start.xyz"}])
     """the atoms"""
     embedding: EmbeddingModel = Field(examples=[{"engine": "tblite", "core": {"indices": [0]}}])

@@ -12,6 +12,7 @@ from multiscale.config.crack import CrackBody, CrackModel, DiscBody
 from multiscale.config.embedding_zone import ZoneEmbeddingModel, check_zone_embedding
 from multiscale.config.handshake import LEAST_TOLERANCE, MaterialModel, ZoneModel, check_zone
 from multiscale.config.impurity import ImpurityModel
+from multiscale.config.learning_coupled import CoupledLearningModel, check_learning
 from multiscale.units import Force, Length, Level, LoadLevel, format_length
 
 START = Level(value=0.9, of="K_G")
@@ -188,6 +189,8 @@ class FractureCase(StudyCase):
     """a foreign atom at the tip, between the lattice sites or on one"""
     embedding: ZoneEmbeddingModel | None = Field(default=None, examples=[{"engine": "sevennet-l3i5"}])
     """a quantum region about the tip"""
+    learning: CoupledLearningModel | None = Field(default=None, examples=[{"oracle": "sevennet-l3i5"}])
+    """teach the potential where the crack's tip leaves what it knows"""
     material: CrackMaterialModel = CrackMaterialModel()
     """the continuum made from the potential"""
     solver: CrackSolverModel = CrackSolverModel()
@@ -234,6 +237,7 @@ class FractureCase(StudyCase):
         self._check_body()
         self._check_loads()
         self._check_embedding()
+        check_learning(self)
         return self
 
     def _check_embedding(self) -> None:

@@ -17,26 +17,34 @@ from multiscale.config.contact import ContactCase
 from multiscale.config.defect import DefectCase
 from multiscale.config.embedding_case import EmbeddingCase
 from multiscale.config.fracture import FractureCase
+from multiscale.config.learning_case import ActiveLearningCase
+from multiscale.config.properties import PropertiesCase, named_potentials
 
 STUDIES: dict[str, type[CheckedCase]] = {
+    "active-learning": ActiveLearningCase,
     "adhesion": AdhesionCase,
     "contact": ContactCase,
     "defect": DefectCase,
     "embedding": EmbeddingCase,
     "fracture": FractureCase,
+    "properties": PropertiesCase,
 }
 """Case model of each study."""
 
 Keys = tuple[str | int, ...]
 FILE_KEYS: tuple[tuple[str, ...], ...] = (
-    ("potential", "path"),
     ("decohesion", "file"),
     ("specimen", "file"),
     ("structure", "file"),
     ("embedding", "cache"),
     ("embedding", "engine", "path"),
+    ("learning", "cache"),
+    ("learning", "contract"),
+    ("learning", "oracle", "path"),
+    ("learning", "data", "initial"),
+    ("learning", "data", "held_out"),
 )
-"""Keys that hold a file name, taken relative to the case file."""
+"""Keys that hold a file name or several, taken relative to the case file; those of potentials apart."""
 
 
 def load_case(path: str | Path) -> CheckedCase:
@@ -212,10 +220,28 @@ def _resolve_files(data: dict, folder: Path) -> None:
         block: Any = data
         for section in sections:
             block = block.get(section) if isinstance(block, dict) else None
-        if isinstance(block, dict) and isinstance(block.get(key), str):
+        if not isinstance(block, dict):
+            continue
+        if isinstance(block.get(key), str):
             block[key] = str((folder / block[key]).resolve())
-    potential = data.get("potential")
-    if isinstance(potential, dict) and isinstance(potential.get("files"), list):
+        elif isinstance(block.get(key), list):
+            block[key] = [str((folder / name).resolve()) if isinstance(name, str) else name for name in block[key]]
+    _resolve_potential(data.get("potential"), folder)
+    several = named_potentials(data.get("potentials"))
+    for potential in several.values() if isinstance(several, dict) else ():
+        _resolve_potential(potential, folder)
+
+
+def _resolve_potential(potential: Any, folder: Path) -> None:
+    """The same for what a potential's mapping names, and for every member of a committee."""
+    if not isinstance(potential, dict):
+        return
+    if isinstance(potential.get("path"), str):
+        potential["path"] = str((folder / potential["path"]).resolve())
+    if isinstance(potential.get("committee"), list):
+        for member in potential["committee"]:
+            _resolve_potential(member, folder)
+    if isinstance(potential.get("files"), list):
         potential["files"] = [
             str((folder / name).resolve()) if isinstance(name, str) and (folder / name).is_file() else name
             for name in potential["files"]

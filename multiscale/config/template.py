@@ -1,5 +1,8 @@
 """The commented case files that ``multiscale init`` writes."""
 
+from multiscale.config.template_learning import ACTIVE_LEARNING
+from multiscale.config.template_properties import PROPERTIES
+
 ADHESION = """\
 # Adhesion: from an interatomic potential, through the law of the interface, to a specimen that comes apart.
 # Check it:  multiscale validate THIS_FILE        Run it:  multiscale run THIS_FILE
@@ -10,9 +13,11 @@ study: adhesion
 # A name from `multiscale potentials`, or one of
 #   {name: lammps, pair_style: eam/alloy, files: [Al_zhou.eam.alloy], elements: [Al]}
 #   {calculator: "ase.calculators.emt:EMT"}       any ASE calculator
-#   {path: model.pth}                             a checkpoint of SevenNet, MACE or NequIP
+#   {path: model.pth}                             a checkpoint of SevenNet, MACE or NequIP; or taught heads, {path: taught.npz}
+#   {committee: [eam-al, emt]}                    several of these: their mean, and results with their spread
 potential: sevennet-0
 device: cpu                     # or cuda
+# spread: none                  # of a committee: its mean alone, without a run for every member
 
 crystal:
   element: Al                   # or symbols: [Na, Cl] for a compound
@@ -73,6 +78,14 @@ mesh:
   # cell: triangle
   # growth: 1.8                 # ratio of neighbouring cell sizes away from the path
 
+# learning:                     # teach the potential on the way: heads on it, where their committee doubts the interface
+#   oracle: sevennet-l3i5       # gpaw, tblite ..., any potential or ASE calculator
+#   threshold: 0.1 eV/angstrom  # largest difference of two members' forces that is trusted
+#   budget: 20                  # oracle calls altogether
+#   # before: true              # run the study by the untaught potential too
+#   # compare: references       # the oracle's own values beside those; or none, whole
+#   # more keys: multiscale init active-learning
+
 loading:
   opening: {to: 80 nm, steps: 60}
 
@@ -95,9 +108,11 @@ study: defect
 # A name from `multiscale potentials`, or one of
 #   {name: lammps, pair_style: eam/alloy, files: [AlCu.eam.alloy], elements: [Al, Cu]}
 #   {calculator: "ase.calculators.emt:EMT"}       any ASE calculator: forces only, methods bqcf and schwarz
-#   {path: model.pth}                             a checkpoint of SevenNet, MACE or NequIP
+#   {path: model.pth}                             a checkpoint of SevenNet, MACE or NequIP; or taught heads, {path: taught.npz}
+#   {committee: [eam-al, emt]}                    several of these: their mean, and results with their spread
 potential: eam-al
 device: cpu                     # or cuda
+# spread: none                  # of a committee: its mean alone, without a run for every member
 
 crystal:
   element: Al
@@ -161,9 +176,11 @@ study: fracture
 # A name from `multiscale potentials`, or one of
 #   {name: lammps, pair_style: sw, files: [Si.sw], elements: [Si]}
 #   {calculator: "ase.calculators.emt:EMT"}       any ASE calculator
+#   {committee: [sw-si, sw-si-brittle]}           several of these: their mean, and results with their spread
 #   {path: model.pth}                             a checkpoint of SevenNet, MACE or NequIP: single precision, load.path: steps
 potential: sw-si-brittle         # plain sw-si does not cleave: its tip blunts
 device: cpu                     # or cuda
+# spread: none                  # of a committee: its mean alone, without a run for every member
 
 crystal:
   element: Si                   # or symbols: [Si, C] for a compound
@@ -206,6 +223,15 @@ load:
   # heal: true                  # from the start go the other way too
   # recentre: true              # move the zone with the tip
 
+# learning:                     # teach the potential on the way: heads on it, where their committee doubts the tip
+#   oracle: sevennet-l3i5       # gpaw, tblite ..., any potential or ASE calculator
+#   threshold: 0.1 eV/angstrom  # largest difference of two members' forces that is trusted
+#   budget: 20                  # oracle calls altogether
+#   excerpt: {core: 4 angstrom, buffer: 5 angstrom}   # the piece about the doubted atom that the oracle gets
+#   # before: true              # run the study by the untaught potential too
+#   # compare: references       # the oracle's own values beside those; or none, whole
+#   # more keys: multiscale init active-learning
+
 material:                       # the continuum, made from the potential
   type: auto                    # exact where the potential allows, else expanded in the strain; or linear
   # largest_strain: 0.08
@@ -233,6 +259,7 @@ indenter:
 material: {E: 70 GPa, nu: 0.3}  # the half space; or, in its place, a crystal by its potential:
 # potential: sevennet-0
 # device: cpu                   # or cuda
+# spread: none                  # of a committee: its mean alone, without a run for every member
 # crystal: {element: Al, structure: fcc}
 # interface: {plane: [1, 1, 1]} # its surface
 # decohesion: {opening: {to: 6 angstrom, points: 24}}
@@ -264,6 +291,7 @@ study: embedding
 #   {calculator: "ase.calculators.emt:EMT"}       any ASE calculator
 potential: sevennet-0
 device: cpu                     # or cuda
+# spread: none                  # of a committee: its mean alone, without a run for every member
 
 structure:
   # file: start.xyz             # any format that ASE reads; or a crystal:
@@ -294,5 +322,13 @@ converge:
   # displace: 0.1 angstrom      # compare energies before and after such displacements of the core too
 """
 
-TEMPLATES = {"adhesion": ADHESION, "contact": CONTACT, "defect": DEFECT, "embedding": EMBEDDING, "fracture": FRACTURE}
+TEMPLATES = {
+    "active-learning": ACTIVE_LEARNING,
+    "adhesion": ADHESION,
+    "contact": CONTACT,
+    "defect": DEFECT,
+    "embedding": EMBEDDING,
+    "fracture": FRACTURE,
+    "properties": PROPERTIES,
+}
 """Case file of each study."""

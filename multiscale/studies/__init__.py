@@ -9,13 +9,21 @@ from typing import Any
 
 def runner(case: Any) -> Callable[..., Any]:
     """What runs a case of this study, ``run_adhesion`` for adhesion; imported only now."""
-    study: Callable[..., Any] = getattr(
-        importlib.import_module(f"multiscale.studies.{case.study}"), f"run_{case.study}"
-    )
+    name = case.study.replace("-", "_")
+    study: Callable[..., Any] = getattr(importlib.import_module(f"multiscale.studies.{name}"), f"run_{name}")
     return study
 
 
 def predictor(case: Any) -> Callable[..., Any]:
     """What tells before a run what to expect of it."""
-    function: Callable[..., Any] = importlib.import_module(f"multiscale.studies.{case.study}").predict
-    return function
+    function: Callable[..., Any] = importlib.import_module(f"multiscale.studies.{case.study.replace('-', '_')}").predict
+
+    def predict(case: Any, **options: Any) -> tuple[list[tuple[str, str]], list[str]]:
+        from multiscale.config.learning_coupled import learning_rows
+        from multiscale.spread import prediction
+
+        expected = prediction(case)
+        rows, warnings = function(case, **options)
+        return [*rows, *learning_rows(case), *expected[0]], [*warnings, *expected[1]]
+
+    return predict

@@ -7,10 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
 
+from atomistic.potentials import Potential
 from continuum.beams import DoubleCantileverEstimate
 from continuum.laws import CohesiveLaw
 from continuum.output import FieldWriter, gather_fields
@@ -106,16 +108,21 @@ def run_adhesion(
     return launch(case, _story(case), directory=directory, comm=comm, progress=progress, force=force)
 
 
-def _story(
-    case: AdhesionCase,
-) -> Callable[[AdhesionCase, RunDirectory, MPI.Comm, Progress], AdhesionResult | AdhesionZoneResult]:
-    """What runs this case: with a zone of atoms or without."""
-    return _follow_story if case.zone is None else follow_zone
+def _story(case: AdhesionCase) -> Callable[..., AdhesionResult | AdhesionZoneResult]:
+    """What runs this case: with a zone of atoms or without, its potential taught or as it is."""
+    story: Callable[..., Any] = _follow_story if case.zone is None else follow_zone
+    if case.learning is None:
+        return story
+    from multiscale.studies.learning_adhesion import taught_adhesion
+
+    return taught_adhesion(story)
 
 
-def _follow_story(case: AdhesionCase, run: RunDirectory, comm: MPI.Comm, progress: Progress) -> AdhesionResult:
-    """The study itself, from the potential to the audit."""
-    interface = characterise_interface(case, comm=comm, progress=progress)
+def _follow_story(
+    case: AdhesionCase, run: RunDirectory, comm: MPI.Comm, progress: Progress, potential: Potential | None = None
+) -> AdhesionResult:
+    """The study itself, from the case's potential, or the one given, to the audit."""
+    interface = characterise_interface(case, comm=comm, progress=progress, potential=potential)
     study = None
     if case.impurity is not None or case.embedding is not None:
         interface, study = study_impurity(case, interface, directory=run.path, comm=comm, progress=progress)

@@ -16,6 +16,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
+from atomistic.potentials import Potential
 from coupling.errors import HandshakeConvergenceError
 from coupling.handshake import CoupledModel, HandshakeOptions, HandshakeSolution, make_method
 from coupling.handshake.loading import LoadPath, LoadStep
@@ -148,9 +149,11 @@ class AdhesionZoneResult:
         return (sum(last.energies.values()) - sum(self.steps[0].energies.values())) / self.area
 
 
-def follow_zone(case: AdhesionCase, run: RunDirectory, comm: MPI.Comm, progress: Progress) -> AdhesionZoneResult:
-    """The study itself, from the potential to the audit (collective)."""
-    interface = characterise_interface(case, comm=comm, progress=progress)
+def follow_zone(
+    case: AdhesionCase, run: RunDirectory, comm: MPI.Comm, progress: Progress, potential: Potential | None = None
+) -> AdhesionZoneResult:
+    """The study itself, from the case's potential, or the one given, to the audit (collective)."""
+    interface = characterise_interface(case, comm=comm, progress=progress, potential=potential)
     adhesion_files.write_interface(run, interface, comm)
     character = characterise_patch(case, interface, comm=comm, progress=progress)
     write_interaction(run, character.interaction)

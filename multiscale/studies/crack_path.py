@@ -1,4 +1,4 @@
-"""Loading a crack: states one after the other, looked at and written as they come, until the path has come far enough."""
+"""What is known of a crack's path while it is walked: its models, its states, its loads; moving the zone along with the tip."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ from coupling.crack import (
     CrackState,
     CrackTangent,
     FollowOptions,
-    follow,
     grip_load,
     intensity_load,
 )
 from coupling.crack.harmonic import HarmonicTangent
 from coupling.crack.recentre import carry, relaxation_energy
 from coupling.crack.tip import tip_by_bonds
-from coupling.errors import HandshakeConvergenceError
-from multiscale.config import FollowModel, FractureCase, StepsModel
-from multiscale.errors import CrackLoadError, ValidityError
+from multiscale.config import FollowModel, FractureCase
+from multiscale.errors import CrackLoadError
 from multiscale.progress import Phase
 from multiscale.studies.crack_observer import BROKEN_STRETCH, Observer
 from multiscale.studies.crack_references import level_intensity, valid_intensity
@@ -40,8 +38,6 @@ from multiscale.units import Level, format_intensity, format_length
 Array = NDArray[np.float64]
 #: Between tip and the core's edge there are at least so many periods, and the cohesive zone.
 _PERIODS = 1.0
-#: A path that has come far enough goes on to this share of K_G: states on both sides of the barrier are then known there.
-_PAST = 1.05
 #: Opening (Å) at which the elastic answer of a gripped body is weighed: small against everything.
 _PROBE = 1e-3
 
@@ -65,6 +61,9 @@ class Walk:
         called: calls of the potential before the path began.
         reason: why the path ended before it was done; empty while it goes on or where it came to its end.
         cache: directory of finished quantum calculations; None keeps none.
+        origin: x from which advances are counted, Å; None: the tip of the first state.
+        number: of the case's level at which the crack stands.
+        left: numbers of the levels that are still to come.
         quantum: states with their impurities, and those that the quantum engine is asked for.
     """
 
@@ -82,6 +81,9 @@ class Walk:
     called: int = 0
     reason: str = ""
     cache: Path | None = None
+    origin: float | None = None
+    number: int = 0
+    left: tuple[int, ...] = ()
     quantum: EmbeddedRecord = field(init=False)
 
     def __post_init__(self) -> None:
@@ -189,7 +191,9 @@ class Walk:
 
     def record(self, state: CrackState, leg: Leg, *, jump: float | None = None) -> PathPoint:
         """Look at a state and keep it; `jump` (eV) where the zone was moved for it."""
-        since = self.points[0].tip_bonds if self.points else self.stage.observer.tip(state).x
+        if self.origin is None:
+            self.origin = self.stage.observer.tip(state).x
+        since = self.origin
         point = self.stage.observer.point(state, index=len(self.points), leg=leg, since=since, jump=jump)
         self.points.append(point)
         self.quantum.keep(self.stage.zone, state.u, f"state {point.index}")
@@ -246,140 +250,10 @@ class Walk:
         """
         old, period = self.stage, self.character.period
         x, y = old.observer.center
-        ahead = (self.plan.center[0] - self.points[0].tip_bonds) + point.tip_bonds - x
+        assert self.origin is not None
+        ahead = (self.plan.center[0] - self.origin) + point.tip_bonds - x
         new = self.begin((x + period * round(ahead / period), y), tip=point.tip_bonds)
         start = carry(old.observer.model, point.state.u, new.observer.model)
         state = new.solver.at_load(point.load, guess=start, before=point.state, near=new.solver.tangent is not None)
         jump = relaxation_energy(new.solver.method, start, state.u)
         return self.record(state, point.leg, jump=jump)
-
-
-def walk_path(walk: Walk) -> None:
-    """Go along the path that the case asks for.
-
-    Raises:
-        HandshakeConvergenceError: no further equilibrium; what was found before is kept.
-        ValidityError: the first load is beyond what the body describes.
-    """
-    walk.begin()
-    if isinstance(walk.case.load, StepsModel):
-        _take_steps(walk, walk.case.load)
-    else:
-        _follow_branches(walk, walk.case.load)
-
-
-def _first(walk: Walk, load: float, leg: Leg) -> PathPoint:
-    """The state with which the path begins: near the elastic field, or wherever the atoms fall to from there."""
-    point = walk.record(walk.stage.solver.at_load(load), leg)
-    if walk.must_end(point):
-        raise ValidityError(f"the path ends where it begins: {walk.reason}")
-    return point
-
-
-def _take_steps(walk: Walk, load: StepsModel) -> None:
-    """Relax the atoms at each load, from the state before.
-
-    Beyond K₊ a crack under a K-field runs until it leaves the zone, below K₋ it closes: such loads are noted, and the path goes
-    on from the last state that stood, with the loads on the other side of it.
-    """
-    loads = [walk.load_of(level) for level in load.wanted]
-    point = _first(walk, loads.pop(0), "up")
-    while loads:
-        if len(walk.points) >= load.max_states:
-            walk.reason = f"{len(walk.points)} states were taken: raise load.max_states"
-            return
-        wanted = loads.pop(0)
-        sign = 1.0 if wanted >= point.load else -1.0
-        if load.advance is not None and sign > 0.0 and point.advance > load.advance - 0.5:
-            # Far enough: only loads below are left.
-            loads = [value for value in loads if value < point.load]
-            continue
-        state = _settle(walk, wanted, point, sign)
-        if state is None:
-            walk.runs.append(Run(before=point.load, load=wanted, sign=sign))
-            loads = [value for value in loads if sign * (value - point.load) < 0.0]
-            continue
-        point = walk.record(state, "up" if sign > 0.0 else "down")
-        if walk.must_end(point):
-            return
-        if load.recentre and walk.at_edge(point, ahead=walk.character.period):
-            point = walk.recentre(point)
-
-
-def _settle(walk: Walk, load: float, point: PathPoint, sign: float) -> CrackState | None:
-    """The equilibrium at the next load: nearby where the tip stays, else wherever the atoms fall to; None if the crack runs.
-
-    Raises:
-        HandshakeConvergenceError: there is none, and not because the crack runs.
-    """
-    solver, before = walk.stage.solver, point.state
-    guess = before.u + (load - before.load) * walk.stage.unit.field
-    try:
-        state = solver.at_load(load, guess=guess, before=before, near=True)
-        if walk.moved(state.positions, point) == 0.0:
-            return state
-    except HandshakeConvergenceError:
-        pass
-    try:
-        walk.bound_fall()
-        state = solver.at_load(load, guess=guess, before=before)
-        positions = state.positions
-    except HandshakeConvergenceError as error:
-        positions = walk.stage.observer.model.places(error.solution[0])
-        if sign * walk.moved(positions, point) <= 0.0:
-            raise
-        return None
-    # What stands at the edge of the core is held by the handshake, not by the lattice.
-    tip = point.tip_bonds + walk.moved(positions, point)
-    return None if not walk.stage.observer.room(tip) > walk.least_room else state
-
-
-def _follow_branches(walk: Walk, load: FollowModel) -> None:
-    """Continuation from the start, until the crack has grown far enough; then, if asked for, from the start the other way."""
-    point = _first(walk, walk.load_of(load.start), "follow")
-    _one_way(walk, point, leg="follow", sign=1.0, periods=load.advance)
-    if load.heal and not walk.reason:
-        walk.at = 0
-        _one_way(walk, point, leg="down", sign=-1.0, periods=1)
-
-
-def _one_way(walk: Walk, first: PathPoint, *, leg: Leg, sign: float, periods: int) -> None:
-    """Follow the path from a stable state towards rising or falling load, from model to model where the zone is moved."""
-    begun, start = len(walk.points), first
-    while True:
-        for number, state in enumerate(follow(walk.stage.solver, start.state, sign=sign)):
-            if number == 0:
-                continue
-            point = walk.record(state, leg)
-            if walk.must_end(point) or _done(walk, first, walk.points[begun:], sign, periods):
-                return
-            if walk.case.load.recentre and _may_move(walk, point, sign):
-                break
-        else:
-            walk.reason = f"{walk.stage.solver.options.max_states} states were taken: raise load.max_states"
-            return
-        start = walk.recentre(point)
-
-
-def _may_move(walk: Walk, point: PathPoint, sign: float) -> bool:
-    """Whether the zone is to be moved now: on a stable branch, half-way between its folds, before the next period breaks.
-
-    Near a fold the new model might find the state of the other branch.
-    """
-    half_way = sign * (point.intensity - walk.references.griffith) > 0.0
-    return bool(point.state.stable) and half_way and walk.at_edge(point, ahead=sign * walk.character.period)
-
-
-def _done(walk: Walk, first: PathPoint, points: list[PathPoint], sign: float, periods: int) -> bool:
-    """Whether the crack stands stably, by so many periods farther on, at the load of the start or at K_G.
-
-    Bonds are long before they give way: that the tip by bonds has moved is not enough, the load must have turned back and again.
-    """
-    last, loads = points[-1], sign * np.array([first.load, *(point.load for point in points)])
-    steps = np.sign(np.diff(loads))
-    valleys = int(((steps[:-1] < 0.0) & (steps[1:] > 0.0)).sum())
-    moved = sign * (last.advance - first.advance)
-    if not valleys and moved < periods + 0.5:
-        return False
-    level = max(first.intensity, _PAST * walk.references.griffith) if sign > 0.0 else first.intensity
-    return moved > periods - 0.5 and steps[-1] > 0.0 and sign * (last.intensity - level) > 0.0

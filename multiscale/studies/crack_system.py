@@ -101,14 +101,18 @@ class CrackPlan:
         return self.radius - abs(self.center[0])
 
 
-def characterise_crack(case: FractureCase, *, comm: MPI.Comm, progress: Progress) -> CrackCharacter:
+def characterise_crack(
+    case: FractureCase, *, comm: MPI.Comm, progress: Progress, potential: Potential | None = None
+) -> CrackCharacter:
     """Load the potential, relax the crystal, cut it, make its continuum, and see that the two are one crystal (collective).
+
+    Where a `potential` is given, it takes the place of the case's.
 
     Raises:
         ValueError: with its cause, for what the potential, the crystal or the plane cannot do.
     """
     with progress.phase("potential"):
-        potential = load_potential(case.potential, comm=comm, device=case.device)
+        potential = potential or load_potential(case.potential, comm=comm, device=case.device)
         potential.check_elements(case.crystal.species)
         check_precision(case, potential)
         one_torch_thread()

@@ -294,7 +294,7 @@ def _region(
     tip = None if place.tip is None else (place.tip, 0.0)
     cell = embedding.cell
     region = Region(
-        core=build_selection(embedding.core, tip=None if tip is None else lambda atoms: np.array(tip)),
+        core=build_selection(embedding.core, tip=None if tip is None else lambda atoms: np.array(tip), potential=ml),
         buffer=embedding.buffer,
         blend=embedding.blend,
         links=Links() if embedding.links == "hydrogen" else None,

@@ -18,6 +18,7 @@ from atomistic.potentials import Potential
 from coupling.crack.tip import TipPosition
 from coupling.embedding import ForceMixing, Links, Region, SubCell, SubtractiveEmbedding
 from coupling.embedding.selection import Indices, Near, Score, Selection, Species, Within
+from coupling.embedding.selection_doubt import Doubt
 from coupling.embedding.selection_structure import Coordination, NearTip
 from coupling.errors import SelectionError
 from multiscale.config.embedding import CoordinationModel, CoreModel, EmbeddingModel, ScoreModel
@@ -79,7 +80,7 @@ def build_embedding(
         OracleInputError: no such engine, or settings that it does not know.
         MissingEngineError: the engine is not installed.
     """
-    region = build_region(model, tip=tip)
+    region = build_region(model, tip=tip, potential=potential)
     if oracle is None:
         oracle = load_engine(model, cache=cache, comm=comm)
     return EmbeddingPieces(model=model, potential=potential, oracle=oracle, region=region, comm=comm)
@@ -92,11 +93,11 @@ def load_engine(model: EmbeddingModel, *, cache: Path | None = None, comm: MPI.C
         return load_oracle(model.oracle, cache=directory, match=model.match, comm=comm)
 
 
-def build_region(model: EmbeddingModel, *, tip: FindTip | None = None) -> Region:
+def build_region(model: EmbeddingModel, *, tip: FindTip | None = None, potential: Potential | None = None) -> Region:
     """Return the region of a block; see `build_embedding`."""
     cell = None if model.cell is None else SubCell(model.cell.vectors, periodic=model.cell.periodic)
     return Region(
-        core=build_selection(model.core, tip=tip),
+        core=build_selection(model.core, tip=tip, potential=potential),
         buffer=model.buffer,
         blend=model.blend,
         links=Links() if model.links == "hydrogen" else None,
@@ -107,12 +108,14 @@ def build_region(model: EmbeddingModel, *, tip: FindTip | None = None) -> Region
     )
 
 
-def build_selection(core: tuple[CoreModel, ...], *, tip: FindTip | None = None) -> Selection:
-    """Return the selection of a core: atoms that meet one of the choices."""
-    return reduce(or_, [_choice(choice, tip) for choice in core])
+def build_selection(
+    core: tuple[CoreModel, ...], *, tip: FindTip | None = None, potential: Potential | None = None
+) -> Selection:
+    """Return the selection of a core: atoms that meet one of the choices; `potential` is whose doubt may choose."""
+    return reduce(or_, [_choice(choice, tip, potential) for choice in core])
 
 
-def _choice(core: CoreModel, tip: FindTip | None) -> Selection:
+def _choice(core: CoreModel, tip: FindTip | None, potential: Potential | None) -> Selection:
     """Atoms that meet every key of one choice, and those around them."""
     met: list[Selection] = []
     if core.indices is not None:
@@ -132,6 +135,8 @@ def _choice(core: CoreModel, tip: FindTip | None) -> Selection:
         met.append(_coordination(core.coordination))
     if core.score is not None:
         met.append(_score(core.score))
+    if core.doubt is not None:
+        met.append(Doubt(potential, enter=core.doubt.above, leave=core.doubt.leave))
     chosen = reduce(and_, met)
     return chosen if core.around is None else Within(chosen, core.around)
 

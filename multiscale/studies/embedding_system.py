@@ -10,10 +10,10 @@ from ase import Atoms
 from ase.io import read
 from mpi4py import MPI
 
-from atomistic.crystal import relax_crystal
+from atomistic.crystal import Crystal, relax_crystal
 from atomistic.potentials import Potential, load_potential
 from coupling.embedding import Cluster
-from multiscale.config import EmbeddingCase, StructureModel
+from multiscale.config import CrystalModel, EmbeddingCase, StructureModel
 from multiscale.errors import StructureFileError
 from multiscale.progress import Progress
 from multiscale.studies.embedding_build import EmbeddingPieces, build_embedding
@@ -109,7 +109,14 @@ def build_structure(model: StructureModel, potential: Potential, *, comm: MPI.Co
         CrystalError: no such crystal with this potential.
         StudyError: a site that the crystal does not have.
     """
-    atoms = _read(model) if model.crystal is None else _crystal(model, potential, comm)
+    if model.crystal is None:
+        return rattled(_read(model), model)
+    crystal = guessed_crystal(model.crystal, potential, comm)
+    return rattled(with_defects(crystal.conventional.repeat(model.repeat), model), model)
+
+
+def rattled(atoms: Atoms, model: StructureModel) -> Atoms:
+    """Return the atoms displaced at random as the case asks, without calculator and constraints."""
     atoms.calc = None
     atoms.set_constraint()
     if model.rattle:
@@ -136,14 +143,17 @@ def _read(model: StructureModel) -> Atoms:
     return found
 
 
-def _crystal(model: StructureModel, potential: Potential, comm: MPI.Comm) -> Atoms:
-    """Return repeated conventional cells of the relaxed crystal, with a vacancy and an impurity."""
-    assert model.crystal is not None
-    guess = model.crystal
-    crystal = relax_crystal(
-        potential, symbols=guess.species, structure=guess.structure, a=guess.a, c=guess.c, comm=comm
-    )
-    atoms = crystal.conventional.repeat(model.repeat)
+def guessed_crystal(guess: CrystalModel, potential: Potential, comm: MPI.Comm) -> Crystal:
+    """Return the relaxed crystal that a case guesses (collective)."""
+    return relax_crystal(potential, symbols=guess.species, structure=guess.structure, a=guess.a, c=guess.c, comm=comm)
+
+
+def with_defects(atoms: Atoms, model: StructureModel) -> Atoms:
+    """Return the atoms, changed in place, with the vacancy and the impurity of a case.
+
+    Raises:
+        StructureFileError: a site that there is not.
+    """
     count = len(atoms)
     impurity = None if model.impurity is None else model.impurity.index
     for key, site in (("vacancy", model.vacancy), ("impurity", impurity)):

@@ -5,12 +5,14 @@ tip of a crack in an elastic body, load it up and down through the breaking of b
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from mpi4py import MPI
 
+from atomistic.potentials import Potential
 from coupling.crack.method import CrackForces
 from coupling.errors import HandshakeConvergenceError
 from coupling.handshake import audit_lines
@@ -20,8 +22,9 @@ from multiscale.run import RunDirectory
 from multiscale.studies import fracture_files as files
 from multiscale.studies.crack_account import account, shift_error
 from multiscale.studies.crack_observer import J_ROOM, clear_radius
-from multiscale.studies.crack_path import Stage, Walk, walk_path
+from multiscale.studies.crack_path import Stage, Walk
 from multiscale.studies.crack_references import check_fit, find_references
+from multiscale.studies.crack_states import walk_path
 from multiscale.studies.crack_system import CrackCharacter, CrackPlan, build_crack, characterise_crack, plan_crack
 from multiscale.studies.crack_trapping import trapping_of_path, trapping_of_steps
 from multiscale.studies.embedded_cases import embed_crack
@@ -66,7 +69,7 @@ def run_fracture(
     """
     return launch(
         case,
-        _follow_story,
+        _story(case),
         directory=directory,
         comm=comm,
         progress=progress,
@@ -75,9 +78,20 @@ def run_fracture(
     )
 
 
-def _follow_story(case: FractureCase, run: RunDirectory, comm: MPI.Comm, progress: Progress) -> FractureResult:
-    """The study itself, from the potential to the trapping range."""
-    character = characterise_crack(case, comm=comm, progress=progress)
+def _story(case: FractureCase) -> Callable[..., FractureResult]:
+    """What runs this case: with a potential that is taught or with one that stays as it is."""
+    if case.learning is None:
+        return _follow_story
+    from multiscale.studies.learning_fracture import taught_fracture
+
+    return taught_fracture(_follow_story)
+
+
+def _follow_story(
+    case: FractureCase, run: RunDirectory, comm: MPI.Comm, progress: Progress, potential: Potential | None = None
+) -> FractureResult:
+    """The study itself, from the case's potential, or the one given, to the trapping range."""
+    character = characterise_crack(case, comm=comm, progress=progress, potential=potential)
     files.write_crystal(run, character)
     references = find_references(case, character, comm=comm, progress=progress)
     files.write_references(run, case, references)

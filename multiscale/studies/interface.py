@@ -124,8 +124,10 @@ class InterfaceCharacter:
     calls: int
 
 
-def characterise_interface(case: AdhesionCase, *, comm: MPI.Comm, progress: Progress) -> InterfaceCharacter:
-    """Follow a case from its potential to its cohesive law (collective).
+def characterise_interface(
+    case: AdhesionCase, *, comm: MPI.Comm, progress: Progress, potential: Potential | None = None
+) -> InterfaceCharacter:
+    """Follow a case from its potential, or the one given, to its cohesive law (collective).
 
     Every cell is computed whole on one rank with one thread; independent cells spread over the ranks. The crystal comes from
     rank 0, so that all ranks hold the same numbers to the last bit.
@@ -134,7 +136,7 @@ def characterise_interface(case: AdhesionCase, *, comm: MPI.Comm, progress: Prog
         ValueError: with the cause, for anything in the case that the potential or the crystal cannot do.
     """
     with progress.phase("potential"):
-        potential = load_potential(case.potential, comm=MPI.COMM_SELF, device=case.device)
+        potential = potential or load_potential(case.potential, comm=MPI.COMM_SELF, device=case.device)
         potential.check_elements(case.crystal.species)
         one_torch_thread()
     with progress.phase("crystal"):

@@ -1,4 +1,4 @@
-"""What every study does around its story: a run directory, a record of how it ended, and the report."""
+"""What every study does around its story: a run directory, the committee's members, a record of how it ended, and the report."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from multiscale.config.common import CheckedCase
 from multiscale.progress import Progress
 from multiscale.report import make_report
 from multiscale.run import RunDirectory
+from multiscale.spread import carry_spread
 
 
 def launch[Case: CheckedCase, Result](
@@ -23,7 +24,7 @@ def launch[Case: CheckedCase, Result](
     force: bool,
     reported: type[Exception] | tuple[()] = (),
 ) -> Result:
-    """Tell a story in its run directory and make the report (collective).
+    """Tell a story in its run directory, once more with every member of a committee, and make the report (collective).
 
     Args:
         case: what to do.
@@ -42,6 +43,9 @@ def launch[Case: CheckedCase, Result](
     progress.listener = run.event
     try:
         result = story(case, run, comm, progress)
+        # Defaults left out: keys that belong to others' company are refused where they are written out.
+        run.record(story="finished", given=case.model_dump(mode="json", exclude_unset=True))
+        carry_spread(case, run, comm=comm, progress=progress)
     except BaseException as error:
         run.fail(error, phases=progress.seconds)
         if isinstance(error, reported) and comm.rank == 0:

@@ -138,7 +138,7 @@ MISTAKES = [
     ({"calculator": "os:getcwd"}, UnknownPotentialError, "no ASE calculator"),
     ({"calculator": "atomistic.potentials.lammps_calculator:Box"}, UnknownPotentialError, "refused its arguments"),
     ({"path": "no.pth"}, ModelFileError, "no model file 'no.pth'"),
-    ({"path": "pyproject.toml"}, ModelFileError, "no model file that SevenNet, MACE or NequIP wrote"),
+    ({"path": "pyproject.toml"}, ModelFileError, "no model file that SevenNet, MACE, NequIP or a training"),
     ({"path": "pyproject.toml", "family": "mce"}, UnknownPotentialError, "Did you mean 'mace'"),
     ({"path": "pyproject.toml", "family": "mace"}, MissingEngineError, "pip install mace-torch"),
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from synthetic import case
 
 from multiscale.config import AdhesionCase, CaseError, CrystalModel, DoubleCantileverBeam, load_case
-from multiscale.config.load import locate
+from multiscale.config.load import STUDIES, locate
 from multiscale.config.template import TEMPLATES
 
 CASE = """\
@@ -116,7 +116,7 @@ def test_each_mistake_has_its_place_cause_and_fix(write, old, new, line, column,
         ("study: a: b\n", ":1:9", ["not valid YAML", "colon"]),
         ("study: &a [*a]\n", ":1:1", ["unknown study"]),
         ("? [1, 2]\n: 3\nstudy: adhesion\n", "", ["not text"]),
-        ("crystal: {}\n", ":1:1", ["'study' is missing", "study: adhesion"]),
+        ("crystal: {}\n", ":1:1", ["'study' is missing", "adhesion"]),
         ("stduy: adhesion\n", ":1:1", ["'study' is missing", "stduy"]),
         (b"\x89PNG\r\n\x1a\n\x00\xff", "", ["not a text file in UTF-8"]),
         ("study: adhesion\nlaw: &a {b: *a, c: &c [*c]}\n", ":1:1", ["missing"]),
@@ -201,6 +201,7 @@ def test_compounds_hcp_and_other_specimens_are_cases_too(write):
 @pytest.mark.parametrize(
     ("study", "sections"),
     [
+        ("active-learning", ()),
         ("adhesion", ("law", "decohesion", "mesh", "solver", "verification", "output")),
         ("contact", ("decohesion", "path", "mesh")),
         ("defect", ("material", "compare", "solver", "output")),
@@ -212,7 +213,7 @@ def test_the_commented_case_files_are_valid_and_name_the_defaults(write, study, 
     loaded = load_case(write(TEMPLATES[study]))
     for section in sections:
         assert getattr(loaded, section) == type(getattr(loaded, section))()
-    assert set(TEMPLATES) == {"adhesion", "contact", "defect", "embedding", "fracture"}
+    assert set(TEMPLATES) == set(STUDIES)
 
 
 DEFECT = """\

@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from multiscale.config import (
+    ActiveLearningCase,
     AdhesionCase,
     AroundModel,
     BandModel,
@@ -22,12 +23,15 @@ from multiscale.config import (
     DiscBody,
     DiscModel,
     DoubleCantileverBeam,
+    DynamicsModel,
     EdgeCrackBody,
     EmbeddingCase,
     FollowModel,
     FractureCase,
     ImportedSpecimen,
     InclusionModel,
+    PropertiesCase,
+    RelaxationModel,
     StepsModel,
     StripBody,
     VacancyModel,
@@ -61,6 +65,8 @@ def between(start: str, end: str) -> list[str]:
         (DefectCase, "## Keys of the defect study", "### Defects"),
         (FractureCase, "## Keys of the fracture study", "### Cracked bodies"),
         (EmbeddingCase, "## Keys of the embedding study", "### Cores"),
+        (PropertiesCase, "## Keys of the properties study", "### γ-surfaces and references"),
+        (ActiveLearningCase, "## Keys of the active-learning study", "### Runs that learn"),
     ],
 )
 def test_every_key_is_documented_and_no_other(case, start, end):
@@ -73,6 +79,7 @@ def test_every_key_is_documented_and_no_other(case, start, end):
     ("model", "start", "end"),
     [
         *((model, "### Specimens", "A support") for model in (DoubleCantileverBeam, Block, ImportedSpecimen)),
+        *((model, "### Runs that learn", "## Mistakes") for model in (DynamicsModel, RelaxationModel)),
         *((model, "### Defects", "### Zones") for model in (VacancyModel, VoidModel, DipoleModel, InclusionModel)),
         *((model, "### Zones", "## Mistakes") for model in (AroundModel, DiscModel, BoxModel, BandModel)),
         *(
@@ -163,6 +170,7 @@ def test_the_script_of_the_interfaces_page_works(capsys, tmp_path, monkeypatch):
     "page",
     [
         "bimaterial.md",
+        "committees.md",
         "embedding_interface.md",
         "embedding_molecules.md",
         "finite_rotations.md",
@@ -170,10 +178,22 @@ def test_the_script_of_the_interfaces_page_works(capsys, tmp_path, monkeypatch):
         "laws.md",
         "live_points.md",
         "mixed_mode.md",
+        "validation.md",
     ],
 )
 def test_the_scripts_of_the_other_pages_run(page):
     exec(script(page), {})
+
+
+def test_the_script_of_the_excerpts_page_works(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(script("excerpts.md"), names)
+    cluster, cell = names["data"].frames()
+    assert cluster.energy is None
+    assert cell.energy is not None
+    assert len(cell.atoms) < len(cluster.atoms)
+    assert len(capsys.readouterr().out.splitlines()) == 3
 
 
 def test_the_script_of_the_embedding_core_page_works(capsys):
@@ -195,3 +215,13 @@ def test_the_script_of_the_embedding_dynamics_page_works(capsys):
     assert not names["turn"].conservative
     assert names["energy"].error < 0.1
     assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+@pytest.mark.slow
+def test_the_script_of_the_active_learning_page_works(capsys):
+    names: dict = {}
+    exec(script("active_learning.md"), names)
+    result = names["result"]
+    assert result.stop == "finished"
+    assert 0 < result.share < 0.3
+    assert len(capsys.readouterr().out.splitlines()) == 2 + 2 * result.triggers

@@ -378,10 +378,10 @@ def test_the_block_describes_region_and_calculator(potential):
 
 
 def test_every_key_of_a_core_is_documented():
-    section = DOCS.read_text(encoding="utf-8").split("### Cores")[1].split("## Mistakes")[0]
+    section = DOCS.read_text(encoding="utf-8").split("### Cores")[1].split("\n## ")[0]
     cells = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
     assert {key for cell in cells for key in re.findall(r"`([a-z_]+)`", cell)} == set(CoreModel.model_fields)
-    for name in ("coordination", "score"):
+    for name in ("coordination", "score", "doubt"):
         row = next(row for row in section.splitlines() if row.startswith(f"| `{name}`"))
         below = CoreModel.model_fields[name].annotation.__args__[0]
         assert set(re.findall(r"`([a-z_]+)`", row.split("|")[2])) == set(below.model_fields)

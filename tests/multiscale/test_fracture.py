@@ -15,7 +15,7 @@ from coupling.errors import HandshakeConvergenceError, PartitionError
 from multiscale.config import FractureCase
 from multiscale.errors import CohesiveZoneError, CrackLoadError, PrecisionError, ValidityError
 from multiscale.progress import Progress
-from multiscale.studies import crack_path
+from multiscale.studies import crack_states
 from multiscale.studies.crack_path import Walk
 from multiscale.studies.crack_references import check_fit, find_references, valid_intensity
 from multiscale.studies.crack_system import build_crack, characterise_crack, check_precision, plan_crack
@@ -228,7 +228,7 @@ def test_a_path_that_breaks_off_leaves_what_was_found(tmp_path, monkeypatch):
         yield first
         raise HandshakeConvergenceError("the atoms went wild", solution=(first.u, first.load))
 
-    monkeypatch.setattr(crack_path, "follow", broken)
+    monkeypatch.setattr(crack_states, "follow", broken)
     with pytest.raises(
         HandshakeConvergenceError, match=r"went wild\. What was found until then is in the run directory"
     ):

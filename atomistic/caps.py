@@ -1,4 +1,4 @@
-"""The covalent bonds that the edge of a region cuts, and the atoms that join it before they are cut."""
+"""The covalent bonds that the edge of a region cuts, the atoms that join it before they are cut, and caps on them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from coupling.embedding.images import Surroundings
-from coupling.embedding.region import Links, Mask
-from coupling.errors import CapError
+from atomistic.errors import CapError
+from atomistic.surroundings import Mask, Surroundings, surroundings
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -20,6 +19,40 @@ Indices = NDArray[np.int64]
 #: Elements whose bonds are directed enough for a cap: hydrogen, the non-metals and the semiconductors among the metalloids.
 COVALENT = frozenset({"H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Ge", "As", "Se", "Br", "Te", "I"})
 _COVALENT_NUMBERS = np.array(sorted(atomic_numbers[s] for s in COVALENT))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Links:
+    """Caps on the covalent bonds that the edge of a region cuts (Dapprich et al. 1999, the link atoms of ONIOM).
+
+    A cap lies on the cut bond, r_cap = r_in + g (r_out − r_in), with one g for each pair of elements from their covalent
+    radii (Cordero et al. 2008), g = (R_in + R_cap)/(R_in + R_out): it follows both ends linearly, so the chain rule is exact
+    and the scheme stays conservative. Atoms outside that are bonded to two atoms of the region, and hydrogens bonded to one,
+    join it first: no two caps crowd together and no bond to hydrogen is cut.
+
+    Attributes:
+        element: of the caps.
+        tolerance: two atoms are bonded within this times the sum of their covalent radii.
+    """
+
+    element: str = "H"
+    tolerance: float = 1.25
+
+    def __post_init__(self) -> None:
+        if self.element not in atomic_numbers or self.element == "X":
+            raise CapError(f"A cap's element must be a chemical symbol such as H; got {self.element!r}.")
+        if not (np.isfinite(self.tolerance) and 1.0 <= self.tolerance <= 2.0):
+            raise CapError(
+                f"The bonds' tolerance must lie between 1 and 2 times the covalent radii; got {self.tolerance!r}."
+            )
+
+    def ratio(self, inner: NDArray[np.int64], outer: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return g of bonds between atomic numbers `inner` and `outer`, both (m,)."""
+        own = covalent_radii[inner]
+        found: NDArray[np.float64] = (own + covalent_radii[atomic_numbers[self.element]]) / (
+            own + covalent_radii[outer]
+        )
+        return found
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,6 +83,23 @@ class Caps:
 def farthest_bond(atoms: Atoms, links: Links) -> float:
     """Return the length of the longest bond between elements of these atoms, Å."""
     return float(2.0 * links.tolerance * covalent_radii[atoms.numbers].max())
+
+
+def closed_region(atoms: Atoms, core: Mask, reach: float, links: Links) -> tuple[Surroundings, Mask, Caps]:
+    """Return the atoms around a core, which of them are within reach (Å) or had to join, and the caps on the bonds cut.
+
+    Raises:
+        CapError: a cut bond has a metal at one end.
+    """
+    bond, radius = farthest_bond(atoms, links), reach
+    while True:
+        radius += 2.0 * bond
+        chosen = surroundings(atoms, core, radius)
+        numbers = atoms.numbers[chosen.indices]
+        taken = absorb(chosen, chosen.distance <= reach, numbers, links)
+        # Atoms that join have bonds of their own: all of their partners must have been looked at.
+        if chosen.distance[taken].max() <= radius - bond:
+            return chosen, taken, cut_bonds(chosen, taken, numbers, links)
 
 
 def absorb(around: Surroundings, inside: Mask, numbers: Indices, links: Links) -> Mask:
