@@ -1,7 +1,9 @@
 """Ridge regression in closed form: rows of energies, forces and stresses, and how strongly to hold weights back.
 
 With rows a (m, d) and targets y (m,), both over the noise that is allowed for each, w = (aᵀa + λ1)⁻¹aᵀy minimises
-|aw − y|² + λ|w|². λ is chosen by leaving groups of frames out, never single rows: the rows of one frame know each other.
+|aw − y|² + λ|w|². λ is chosen by leaving groups of frames out, never single rows: the rows of one frame know each other. Of all
+λ whose misfit there is within one standard error of the least, the largest is taken (Breiman, Friedman, Olshen and Stone 1984):
+heads meet structures beyond their data, where small penalties do harm that frames left out cannot show.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ class RidgeFit:
 
 
 def fit_ridge(frames: Sequence[Rows], *, folds: int = 5) -> RidgeFit:
-    """Fit all frames, with the penalty that is best on frames left out.
+    """Fit all frames, with the largest penalty that frames left out do not speak against.
 
     Args:
         frames: rows of each frame.
@@ -69,7 +71,8 @@ def fit_ridge(frames: Sequence[Rows], *, folds: int = 5) -> RidgeFit:
         raise CommitteeError(
             f"Heads need at least two labelled frames, so that one can test the other; got {len(frames)}. Label more."
         )
-    groups = [list(range(len(frames)))[k :: min(folds, len(frames))] for k in range(min(folds, len(frames)))]
+    count = min(folds, len(frames))
+    groups = [list(range(len(frames)))[k::count] for k in range(count)]
     normals = [_summed([frames[i] for i in group]) for group in groups]
     gram = np.sum([n[0] for n in normals], axis=0)
     pull = np.sum([n[1] for n in normals], axis=0)
@@ -78,17 +81,20 @@ def fit_ridge(frames: Sequence[Rows], *, folds: int = 5) -> RidgeFit:
         raise CommitteeError(
             "The frames hold nothing that heads could learn from: no energy, force or stress changes them."
         )
-    lost = np.zeros(len(_PENALTIES))
-    for group, (own_gram, own_pull) in zip(groups, normals, strict=True):
-        lost += _left_out([frames[i] for i in group], gram - own_gram, pull - own_pull, scale)
-    best = int(np.argmin(lost))
-    penalty = float(_PENALTIES[best] * scale)
+    lost = np.concatenate(
+        [
+            _left_out([frames[i] for i in group], gram - own_gram, pull - own_pull, scale)
+            for group, (own_gram, own_pull) in zip(groups, normals, strict=True)
+        ]
+    )
+    chosen = _largest_within_error(lost)
+    penalty = float(_PENALTIES[chosen] * scale)
     hessian = gram + penalty * np.eye(len(gram))
     rows = sum(len(frame.target) for frame in frames)
     return RidgeFit(
         weights=cho_solve(cho_factor(hessian), pull),
         penalty=penalty,
-        noise=float(np.sqrt(lost[best] / rows)),
+        noise=float(np.sqrt(lost[:, chosen].sum() / rows)),
         hessian=hessian,
     )
 
@@ -120,10 +126,16 @@ def _summed(frames: Sequence[Rows]) -> tuple[Array, Array]:
 
 
 def _left_out(frames: Sequence[Rows], gram: Array, pull: Array, scale: float) -> Array:
-    """Sum of squares on these frames of fits to all others, for each penalty: one eigenvalue problem serves them all."""
+    """Sums of squares on these frames (frames, penalties) of fits to all others: one eigenvalue problem serves them all."""
     values, vectors = eigh(gram)
     turned = vectors.T @ pull
-    matrix = np.concatenate([frame.matrix for frame in frames]) @ vectors
-    target = np.concatenate([frame.target for frame in frames])
-    solutions = turned[:, None] / (np.maximum(values, 0.0)[:, None] + _PENALTIES * scale)
-    return np.sum((matrix @ solutions - target[:, None]) ** 2, axis=0)
+    solutions = vectors @ (turned[:, None] / (np.maximum(values, 0.0)[:, None] + _PENALTIES * scale))
+    return np.array([np.sum((f.matrix @ solutions - f.target[:, None]) ** 2, axis=0) for f in frames])
+
+
+def _largest_within_error(lost: Array) -> int:
+    """The largest penalty whose misfit, of frames by penalties, is within one standard error of the least."""
+    sums = lost.sum(axis=0)
+    best = int(np.argmin(sums))
+    error = np.sqrt(len(lost)) * lost[:, best].std(ddof=1)
+    return int(np.flatnonzero(sums <= sums[best] + error)[-1])

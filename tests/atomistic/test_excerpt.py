@@ -181,6 +181,20 @@ def test_a_vacancy_stays_and_what_is_no_crystal_is_refused(crystal, cracked):
         Excerpt(core=2.0, buffer=4.0, periodic="complete").cut(random, 0)
 
 
+def test_a_foreign_atom_is_completed_once_and_its_image_never_seen():
+    atoms = bulk("Al", a=4.05, cubic=True).repeat(6)
+    atoms.numbers[430] = 29
+    atoms.set_initial_magnetic_moments(np.where(atoms.numbers == 29, 0.5, 0.0))
+    atoms.rattle(0.05, seed=2)
+    complete = Excerpt(core=3.0, buffer=4.0, periodic="complete")
+    piece = complete.cut(atoms, 430).atoms
+    assert piece.get_chemical_formula() == "Al50Cu"
+    assert np.array_equal(piece.get_initial_magnetic_moments(), np.where(piece.numbers == 29, 0.5, 0.0))
+    beside = int(np.argsort(atoms.get_distances(430, np.arange(len(atoms)), mic=True))[30])
+    with pytest.raises(ExcerptError, match="an atom of another element, such as the image of an impurity"):
+        complete.cut(atoms, beside)
+
+
 def test_a_plane_body_keeps_its_period_and_its_energy_does_not_count(cracked, aluminium):
     atoms, forces, tip = cracked
     period = atoms.cell.lengths()[2]

@@ -10,6 +10,7 @@ from ase.build import bulk, fcc111
 from atomistic.errors import OracleBudgetError, OracleError, OracleInputError, UnknownElementError
 from atomistic.labelled import LabelledFrame
 from atomistic.oracle import OracleCalculator, label, load_oracle, provenance_of
+from atomistic.oracle.base import Outcome
 from atomistic.oracle.gpaw import METAL, GPAWEngine
 from atomistic.oracle.structure import make_task
 from atomistic.potentials import load_potential
@@ -111,6 +112,24 @@ def test_provenance_says_who_and_how_and_nothing_of_when(tmp_path):
         other.evaluate(atoms)
         hashes.add(provenance_of(other)["settings_hash"])
     assert len(hashes) == 3
+
+
+def test_magnetic_moments_to_start_from_are_no_other_settings(tmp_path, monkeypatch):
+    def compute(engine, task, rung, *, log=None):
+        return Outcome(energy=-1.0, free_energy=-1.0, forces=np.zeros((len(task.atoms), 3)), engine="gpaw 26.7")
+
+    monkeypatch.setattr(GPAWEngine, "compute", compute)
+    oracle = load_oracle("gpaw-metal", cache=tmp_path)
+    found = []
+    for moment in (0.0, 0.7):
+        atoms = bulk("Ni")
+        atoms.set_initial_magnetic_moments([moment])
+        oracle.evaluate(atoms, stress=False)
+        found.append(provenance_of(oracle))
+    assert found[1]["settings"]["initial_magmoms"] == [0.7]
+    assert "initial_magmoms" not in found[0]["settings"]
+    assert found[0]["settings_hash"] == found[1]["settings_hash"]
+    assert found[0]["version"] == "gpaw 26.7"
 
 
 def test_labels_carry_the_origin_of_frame_and_answer():
