@@ -27,7 +27,7 @@ def draw_learning(result: LearningResult, doubts: Sequence, errors: Sequence, *,
         [c.step for c in asked], [c.disagreement for c in asked], "o", color=ASKED, ms=5, label="oracle asked"
     )
     left.axhline(threshold, color=SOFT, lw=1)
-    left.set(xlabel="step", ylabel="largest disagreement (eV/Å)")
+    left.set(xlabel="step", ylabel="largest disagreement (eV/Å)", ylim=(0.05, None))
     left.legend(frameon=False)
     middle.plot(range(len(result.held_out)), result.held_out, "-", color=AFTER)
     middle.set(xlabel="retrainings", ylabel="held-out force RMSE (eV/Å)", ylim=(0.0, None))

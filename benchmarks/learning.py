@@ -36,8 +36,8 @@ PULLS = (
     Pull(temperature=600.0, strain=(0.03, -0.015)),
 )
 STEPS, TIMESTEP, GROWTH = 100, 3.0, 4.0  # of a pull, fs, Å
-FIRST = 6  # frames labelled before the run starts
-THRESHOLD, BUDGET = 0.5, 34  # eV/Å; calculations of the oracle beside the first
+FIRST = 12  # frames labelled before the run starts
+THRESHOLD, BUDGET = 0.6, 28  # eV/Å; calculations of the oracle beside the first
 
 
 def first_frames() -> list[LabelledFrame]:

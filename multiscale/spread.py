@@ -55,6 +55,8 @@ class Member:
 def members_of(case: CheckedCase, *, asked: bool = False) -> tuple[Member, ...]:
     """The members that a case runs with; none where its potential is no committee, or where it does not ask for them.
 
+    Members that don't vote take no part: a foreign potential that only doubts has a bias of its own, which is no spread.
+
     Args:
         case: of any study.
         asked: whatever the case says about its spread.
@@ -68,29 +70,31 @@ def members_of(case: CheckedCase, *, asked: bool = False) -> tuple[Member, ...]:
         return ()
     if choice is None or (choice == "none" and not asked) or not isinstance(spec, Mapping) or "member" in spec:
         return ()
-    if getattr(case, "learning", None) is not None:
-        return ()  # its potential changes on the way: the study itself carries the spread of the one that was taught
     return tuple(
         Member(
             number=number,
             name=name,
             case=case.model_copy(update={"potential": {**spec, "member": number}, "spread": "none"}),
         )
-        for number, name in enumerate(_names(spec, device=getattr(case, "device", "cpu")))
+        for number, name in _voting(spec, device=getattr(case, "device", "cpu"))
     )
 
 
-def _names(spec: Mapping[str, Any], *, device: str) -> list[str]:
-    """Names of the members of a potential; none where it is no committee."""
+def _voting(spec: Mapping[str, Any], *, device: str) -> list[tuple[int, str]]:
+    """Numbers and names of the members whose mean the potential is; none where fewer than two vote."""
     if "committee" in spec and not any(_may_be_several(member) for member in spec["committee"]):
-        return [_name(member) for member in spec["committee"]]
-    if not _may_be_several(spec):
-        return []
-    from atomistic.committee import committee_of
-    from atomistic.potentials import load_potential
+        votes = set(spec.get("voting") or range(len(spec["committee"])))
+        found = [(k, _name(member)) for k, member in enumerate(spec["committee"]) if k in votes]
+    elif _may_be_several(spec):
+        from atomistic.committee import committee_of
+        from atomistic.potentials import load_potential
 
-    committee = committee_of(load_potential(spec, device=device))
-    return [] if committee is None else list(committee.names)
+        committee = committee_of(load_potential(spec, device=device))
+        named = [] if committee is None else list(zip(committee.names, committee.votes, strict=True))
+        found = [(k, name) for k, (name, votes) in enumerate(named) if votes]
+    else:
+        found = []
+    return found if len(found) > 1 else []
 
 
 def _may_be_several(spec: Any) -> bool:

@@ -74,7 +74,7 @@ def test_what_ships_was_made_from_the_plans(name, plans, lattice):
     """Nothing was drawn again after a training: every shipped structure is one of its plan, to the last digits."""
     made = [f for group, plan in plans.items() for f in structures.frames(plan, 80, lattice=lattice, name=group)]
     shipped = data(name)
-    assert len(shipped) >= 8
+    assert len(shipped) >= 7
     for frame in shipped:
         same = [
             f

@@ -16,7 +16,7 @@ from multiscale.studies import adhesion_files as files
 from multiscale.studies.interface import characterise_interface
 from multiscale.studies.learning_run import RunsInRow
 from multiscale.studies.learning_separation import SeparationRun
-from multiscale.studies.learning_study import Story, Teaching, taught
+from multiscale.studies.learning_study import Story, Teaching, learning_of, taught
 from multiscale.studies.learning_zone import ZoneRun
 from multiscale.studies.specimen import plan_mesh
 
@@ -28,7 +28,9 @@ def taught_adhesion[Result](story: Story[Result]) -> Callable[..., Result]:
 
 def run_through(case: AdhesionCase, potential: Potential, comm: MPI.Comm) -> LearningRun:
     """The states that the law is made from, and the load steps of a zone."""
-    runs: list[LearningRun] = [SeparationRun(case, potential, comm=comm)]
+    learning = learning_of(case)
+    rattle, seed = learning.data.rattle, learning.student.seed
+    runs: list[LearningRun] = [SeparationRun(case, potential, comm=comm, rattle=rattle, seed=seed)]
     if case.zone is not None:
         runs.append(ZoneRun(case, potential, comm=comm))
     return runs[0] if len(runs) == 1 else RunsInRow(runs)

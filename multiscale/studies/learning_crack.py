@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from atomistic.active_learning import BrokenRunError, Frame, Snapshot
 from atomistic.potentials import Potential
 from atomistic.site_energies import AtomCluster
 from coupling.carried import CarriedState, bring_in, carry_away
+from coupling.crack import FollowOptions
 from coupling.errors import HandshakeConvergenceError
 from multiscale.config import FollowModel, FractureCase, StepsModel
 from multiscale.errors import ValidityError
@@ -35,6 +37,8 @@ from multiscale.studies.learning_run import astray, atoms_kept, guessed_crystal,
 from multiscale.units import Level
 
 Array = NDArray[np.float64]
+#: A followed path goes on from a state only where its branch is known to go on by so many first steps of the load.
+_ROOM = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +54,8 @@ class CrackRun:
     """The states of a crack's path, one a step; what is judged are the atoms of core and blend.
 
     Where loads are taken one by one, each step begins from what a snapshot holds, so that a restored run takes the same steps.
-    Where branches are followed, the path goes on from the last stable state: only such a state can be found again.
+    Where branches are followed, the path goes on from the last stable state that is not at the very end of its branch: only such
+    a state can be found again, and only from there can the load first rise.
 
     Args:
         case: of the crack, without impurity and quantum region.
@@ -66,6 +71,7 @@ class CrackRun:
         self._standing: dict[str, Any] | None = None
         self._seen: tuple[Atoms, NDArray[np.bool_]] | None = None
         self._note: dict[str, Any] = {}
+        self._branch: list[dict[str, Any]] = []
         self.step, self.finished = 0, False
         #: How often the path could not go on from the state that was kept, and began again.
         self.restarts = 0
@@ -110,6 +116,7 @@ class CrackRun:
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a state; the empty one is the beginning."""
         self._walk = self._ahead = self._seen = self._standing = None
+        self._branch = []
         self.step, self.finished, self._note = 0, False, {}
         if snapshot:
             self._standing = dict(snapshot)
@@ -120,7 +127,7 @@ class CrackRun:
         """Go on from the present state with another potential, whose crystal is made anew."""
         self._potential = potential
         self._built = self._walk = self._ahead = None
-        self._anew = False
+        self._anew, self._branch = False, []
 
     def _make(self) -> _Built:
         if self._built is None:
@@ -177,7 +184,10 @@ class CrackRun:
         )
         ahead = states_of(walk, start)
         next(ahead)
-        return ahead
+        if isinstance(self._case.load, StepsModel):
+            return ahead
+        # A branch of this potential's may end before the first step along it.
+        return chain([next(ahead)], ahead)
 
     def _load(self, walk: Walk, standing: dict[str, Any]) -> float:
         """The load to go on at: the level's own, or where branches are followed the same share of K_G or the same opening."""
@@ -204,12 +214,13 @@ class CrackRun:
         share = point.intensity / walk.references.griffith
         self._seen = (atoms, judged)
         self._note = {"share_of_griffith": share, "advance_periods": point.advance, "leg": point.leg}
-        if state.stable is False or (isinstance(self._case.load, FollowModel) and point.leg == "down"):
+        if isinstance(self._case.load, FollowModel) and (point.leg == "down" or not state.stable):
             # Branches towards lower load are unstable half of the way, and no flag says which half.
+            self._branch = []
             return
         period, carried = walk.character.period, carry_away(model, state.u, state.load * stage.unit.field)
         assert walk.origin is not None
-        self._standing = {
+        kept = {
             "step": self.step,
             "finished": False,
             "cut": walk.references.cut.name,
@@ -226,6 +237,13 @@ class CrackRun:
             **carried.to_mapping(),
             **kept_atoms(atoms, judged),
         }
+        if isinstance(self._case.load, StepsModel):
+            self._standing = kept
+            return
+        self._branch.append(kept)
+        known = [one for one in self._branch if one["load"] * (1.0 + _ROOM * FollowOptions.first_step) <= state.load]
+        self._branch = self._branch[len(known) :]
+        self._standing = known[-1] if known else self._standing
 
 
 def _guess(stage: Stage, load: float, standing: dict[str, Any]) -> Array:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 from mpi4py import MPI
 
@@ -20,13 +21,15 @@ from atomistic.relaxation import minimise, springs
 from multiscale.config import AdhesionCase
 from multiscale.studies.learning_run import astray, atoms_kept, guessed_crystal, kept_atoms
 
+#: Strains along the normal at which the crystal on both sides of the interface is judged: what the bodies bear.
+BODY_STRAINS = (0.02, -0.02, 0.05)
 #: Largest force left on an atom of a relaxed surface, eV/Å, as for the work of separation.
 _FMAX = 1e-3
 
 
 @dataclass(frozen=True)
 class State:
-    """One structure on the way: "opening", with its value in Å, or "relaxed"."""
+    """One structure on the way: "strain", "opening" with its value in Å, or "relaxed"."""
 
     kind: str
     value: float = 0.0
@@ -41,20 +44,28 @@ class _Built:
 
 
 class SeparationRun:
-    """The states that the law of an interface is made from, one a step: rigid openings, then relaxed surfaces.
+    """The states that the law of an interface is made from, one a step: strained stacks, rigid openings, relaxed surfaces.
 
-    A strained crystal is not among them: no force acts on its atoms, whatever the potential, and there is nothing to doubt. It is
-    taught by the first frames. Nothing is carried from state to state: after a lesson the crystal is relaxed and the stack built
-    anew, and the run goes on at the same opening in Å.
+    Nothing is carried from state to state: after a lesson the crystal is relaxed and the stack built anew, and the run goes on at
+    the same opening in Å.
+
+    A stack of perfect planes is so symmetric that its forces have one component, on few atoms, and none where it is strained:
+    what is fitted to it fits it and nothing else. So each state is shown, to be judged and labelled, with its atoms displaced
+    at random.
 
     Args:
         case: of the interface.
         potential: of the run's start.
         comm: ranks that call together.
+        rattle: standard deviation of a component of these displacements, Å.
+        seed: of them.
     """
 
-    def __init__(self, case: AdhesionCase, potential: Potential, *, comm: MPI.Comm) -> None:
+    def __init__(
+        self, case: AdhesionCase, potential: Potential, *, comm: MPI.Comm, rattle: float = 0.0, seed: int = 0
+    ) -> None:
         self._case, self._potential, self._comm = case, potential, comm
+        self._rattle, self._seed = rattle, seed
         self._built: _Built | None = None
         self._relaxed: Atoms | None = None
         self.step = 0
@@ -83,16 +94,22 @@ class SeparationRun:
         self.step += 1
 
     def frame(self) -> Frame:
-        """The stack in this state, all of its atoms judged."""
+        """The stack in this state with displaced atoms, all of them judged."""
         state = self.state
         if self.step == 0 and self._built is None:
             return Frame(atoms=guessed_crystal(self._case), config_type="crystal")
         built = self._make()
         if state.kind == "relaxed":
             atoms = self._open() if self._relaxed is None else self._relaxed
+        elif state.kind == "strain":
+            atoms = built.stack.opened(0.0)
+            atoms.set_cell(atoms.cell.array * np.array([1.0, 1.0, 1.0 + state.value]), scale_atoms=True)
         else:
             atoms = built.stack.opened(state.value)
-        return Frame(atoms=atoms.copy(), config_type="separation", note={"state": state.kind, "value": state.value})
+        atoms = atoms.copy()
+        random = np.random.default_rng((self._seed, self.step))
+        atoms.positions += self._rattle * random.standard_normal(atoms.positions.shape)
+        return Frame(atoms=atoms, config_type="separation", note={"state": state.kind, "value": state.value})
 
     def snapshot(self) -> Snapshot:
         """The number of the state, and the relaxed atoms where it has any."""
@@ -142,8 +159,9 @@ class SeparationRun:
 
 
 def states_of(case: AdhesionCase) -> Sequence[State]:
-    """The openings of the case's curve, and relaxed surfaces where the case asks for them."""
+    """Strained stacks, the openings of the case's curve, and relaxed surfaces where the case asks for them."""
     openings = default_openings(to=case.decohesion.opening.to, points=case.decohesion.opening.points)
     relaxed = case.decohesion.relax or case.decohesion.mode == "relaxed" or case.zone is not None
-    found = [State("opening", float(opening)) for opening in openings]
+    first, *others = [State("opening", float(opening)) for opening in openings]
+    found = [first, *(State("strain", strain) for strain in BODY_STRAINS), *others]
     return [*found, State("relaxed")] if relaxed else found

@@ -128,7 +128,7 @@ def _learn[Result](
             if event.kind not in files.PASSING:
                 run.event("learning", **files.event_fields(event))
 
-        learner = teaching.make_run(case.model_copy(update={"learning": None}), lesson.start or potential, comm)
+        learner = teaching.make_run(case, lesson.start or potential, comm)
         result = teach(lesson, learner, directory=run.path, comm=comm, report=report)
         before = force_error(lesson.held_out, potential, comm=comm)
         file = files.write_learning(run, lesson, result, before=before)

@@ -82,7 +82,7 @@ def test_a_lesson_brings_the_law_to_the_oracles(finished):
     own = next(q["value"] for q in results["quantities"] if q["symbol"] == "W_sep")
     assert own == found["W_sep"]["after"]
     assert results["learning"]["stop"] == "finished"
-    # Two frames before the run, and each doubt of the way: fewer than the nine states.
+    # Two frames before the run, and each doubt of the way: fewer than the twelve states.
     assert 2 < results["learning"]["oracle_calls"] < 9
 
 
@@ -109,7 +109,7 @@ def test_a_lesson_stopped_and_killed_goes_on_with_the_same_bits(finished, tmp_pa
 
     def killed(*given, **options):
         asked.append(given)
-        if len(asked) == 2:
+        if len(asked) == 1:
             raise KeyboardInterrupt
         return label(*given, **options)
 
@@ -139,24 +139,25 @@ def test_two_ranks_teach_the_same(finished, tmp_path):
     """
     run_mpi(2, script, timeout=300.0)
     assert (tmp_path / "many" / "taught.json").read_bytes() == (finished / "taught.json").read_bytes()
-    one, many = effects(finished), effects(tmp_path / "many")
-    assert {symbol: effect["oracle"] for symbol, effect in many.items()} == pytest.approx(
-        {symbol: effect["oracle"] for symbol, effect in one.items()}, rel=1e-8, nan_ok=True
+    one, many = (
+        {symbol: effect["after"] for symbol, effect in effects(directory).items()}
+        for directory in (finished, tmp_path / "many")
     )
+    assert many == pytest.approx(one, rel=1e-8)
 
 
 def test_openings_are_resumed_at_the_same_length_on_the_new_crystal():
     case = AdhesionCase(**ADHESION)
     run = SeparationRun(case, pair_potential("eam-al", (0, 0, 0)), comm=MPI.COMM_SELF)
-    assert len(run.states) == 9
-    for _ in range(3):
+    assert [state.kind for state in run.states] == ["opening", *["strain"] * 3, *["opening"] * 7, "relaxed"]
+    for _ in range(6):
         run.advance()
     kept, before = run.snapshot(), run.frame()
     run.advance()
     run.restore(kept)
     run.adopt(pair_potential("eam-al", TRUTH))
     after = run.frame()
-    assert run.step == 3
+    assert run.step == 6
     assert after.note == before.note
     gaps = [frame.atoms.cell[2, 2] - np.ptp(frame.atoms.positions[:, 2]) for frame in (before, after)]
     stretch = after.atoms.cell[0, 0] / before.atoms.cell[0, 0]
@@ -255,7 +256,7 @@ def test_a_crack_goes_on_at_the_same_share_of_the_new_griffith():
     run.advance()
     assert run.restarts == 0
     assert run.frame().note["share_of_griffith"] == pytest.approx(1.15)
-    assert abs(run._built.references.griffith / griffith - 1.0) > 0.005
+    assert abs(run._built.references.griffith / griffith - 1.0) > 0.002
 
 
 def run_frame(run, kept):
@@ -288,9 +289,11 @@ def test_a_crack_without_equilibrium_is_a_broken_run():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_a_crack_learns_and_its_toughness_becomes_the_oracles(tmp_path):
     learning = LEARNING | IRON | {"compare": "whole", "excerpt": {}}
-    case = FractureCase(**FRACTURE, learning=learning)
+    levels = {"path": "steps", "levels": ["0.95 K_G", "1.15 K_G", "1.3 K_G"], "advance": 1}
+    case = FractureCase(**FRACTURE | {"load": levels}, learning=learning)
     run_fracture(case, directory=tmp_path / "run", comm=MPI.COMM_SELF)
     found = effects(tmp_path / "run")
     for symbol in ("2γ", "K_G", "K_+"):

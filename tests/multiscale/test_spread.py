@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from atomistic import potentials
 from multiscale import AdhesionCase, run_adhesion, studies
 from multiscale.cli import main
 from multiscale.config import CaseError, FractureCase, load_case
@@ -52,6 +54,13 @@ def values(directory):
 def events(directory, kind):
     lines = [json.loads(line) for line in (directory / "events.jsonl").read_text().splitlines()]
     return [line for line in lines if line["event"] == kind]
+
+
+def test_members_that_only_doubt_take_no_part():
+    three = ["eam-al", "emt", "eam-al-zhou"]
+    assert [m.number for m in members_of(block({"committee": three, "voting": [0, 2]}))] == [0, 2]
+    assert len(members_of(block({"committee": three}))) == 3
+    assert members_of(block({"committee": three, "voting": [1]})) == ()  # one opinion has no spread
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +132,32 @@ def test_every_result_gets_its_spread_from_the_members_alone(done, tmp_path):
     assert f"work of separation, rigid: {work.value:.4g} ± {work.std:.2g} J/m²" in summary_lines(done)
     rows = (done / "spread.csv").read_text().splitlines()
     assert rows[1].startswith("result,symbol,unit,committee,mean,std,low,high,member 0: eam-al,member 1: emt")
+
+
+def test_a_potential_with_all_energies_scaled_scales_the_spread(tmp_path):
+    """Stillinger-Weber silicon with ε and 1.04 ε: every energy and stress scales, lengths and ratios do not."""
+    source = next((Path(potentials.__file__).parent).rglob("Si_holland_marder.sw")).read_text()
+    (tmp_path / "scaled.sw").write_text(source.replace(" 2.1683 ", " 2.255032 "))
+    scaled = {"name": "lammps", "pair_style": "sw", "files": [str(tmp_path / "scaled.sw")], "elements": ["Si"]}
+    case = AdhesionCase(
+        potential={"committee": ["sw-si-brittle", scaled]},
+        **BLOCK | {"crystal": {"element": "Si", "structure": "diamond"}},
+    )
+    run_adhesion(case, directory=tmp_path / "run")
+    found = read_spread(tmp_path / "run")
+    for name in (
+        "work of separation, rigid",
+        "peak traction",
+        "largest load",
+        "elastic constant C11",
+        "cohesive energy",
+    ):
+        spread = found[name]
+        assert spread.high == pytest.approx(1.04 * spread.low, rel=1e-5), name
+        assert spread.value == pytest.approx(spread.mean, rel=1e-5), name
+        assert spread.std == pytest.approx(0.04 / np.sqrt(2.0) * spread.low, rel=1e-3), name
+    assert found["lattice constant"].std < 1e-5
+    assert found["UBER length"].std < 1e-5
 
 
 def test_pictures_and_page_show_it(done):
