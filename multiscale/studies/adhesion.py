@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mpi4py import MPI
@@ -110,12 +109,12 @@ def run_adhesion(
 
 def _story(case: AdhesionCase) -> Callable[..., AdhesionResult | AdhesionZoneResult]:
     """What runs this case: with a zone of atoms or without, its potential taught or as it is."""
-    story: Callable[..., Any] = _follow_story if case.zone is None else follow_zone
-    if case.learning is None:
-        return story
-    from multiscale.studies.learning_adhesion import taught_adhesion
+    story: Callable[..., AdhesionResult | AdhesionZoneResult] = _follow_story if case.zone is None else follow_zone
+    if case.learning is not None:
+        from multiscale.studies.learning_adhesion import taught_adhesion
 
-    return taught_adhesion(story)
+        story = taught_adhesion(story)
+    return story
 
 
 def _follow_story(
