@@ -67,8 +67,11 @@ def load_heads(
     return potential
 
 
-def load_committee(spec: Mapping[str, Any], *, device: str = "cpu", comm: MPI.Comm | None = None) -> Potential:
+def load_committee(spec: Mapping[str, Any], *, device: str = "cpu") -> Potential:
     """Load {committee: [first, second, ...], voting: [0, 1]}: members are specifications of their own.
+
+    Each is evaluated on the calling rank alone, LAMMPS too: members that share an evaluation among ranks and members that don't
+    would wait for each other.
 
     Raises:
         UnknownPotentialError: no list of members.
@@ -81,7 +84,7 @@ def load_committee(spec: Mapping[str, Any], *, device: str = "cpu", comm: MPI.Co
         raise UnknownPotentialError(
             f"A committee is a list of potentials, as in {{committee: [eam-al, eam-al-zhou]}}; got {members!r}."
         )
-    loaded = [load_potential(member, device=device, comm=comm) for member in members]
+    loaded = [load_potential(member, device=device) for member in members]
     return committee_potential(Committee(loaded, voting=spec.get("voting")))
 
 

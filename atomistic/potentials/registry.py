@@ -75,7 +75,7 @@ def load_potential(
     if form == "committee":
         from atomistic.committee.load import load_committee
 
-        return load_committee(spec, comm=comm, device=device)
+        return load_committee(spec, device=device)
     if form == "path":
         return checkpoint.load_path(
             Path(spec["path"]), family=spec.get("family"), modal=spec.get("modal"), device=device, comm=comm

@@ -25,6 +25,7 @@ from atomistic.committee.ridge import Rows, fit_ridge, refit
 from atomistic.errors import CommitteeError, ModelFileError, UnknownElementError, UnknownPotentialError
 from atomistic.labelled import LabelledFrame
 from atomistic.potentials import load_potential
+from tests.mpi import run_mpi
 
 
 def forces(rng, members, atoms=7):
@@ -129,6 +130,24 @@ def test_committees_of_potentials_have_sites_where_all_have():
     found = both.evaluate_weighted(atoms, weights)
     np.testing.assert_allclose(found.gradient, np.mean([p.gradient for p in parts], axis=0), atol=1e-13)
     assert not load_potential({"committee": ["eam-al", "emt"]}).capabilities.weighted_site_energies
+
+
+def test_members_that_could_share_an_evaluation_do_not_wait_for_each_other():
+    run_mpi(
+        2,
+        """
+        from ase.build import bulk
+        from mpi4py import MPI
+        from atomistic.potentials import load_potential
+
+        atoms = bulk("Si", cubic=True)
+        atoms.rattle(0.1, seed=0)
+        potential = load_potential({"committee": ["sw-si", "tersoff-si"]}, comm=MPI.COMM_WORLD)
+        energies = MPI.COMM_WORLD.allgather(potential.evaluate(atoms).energy if MPI.COMM_WORLD.rank == 0 else None)
+        assert energies[0] < -30.0  # rank 0 alone asked, and had its answer
+        """,
+        timeout=60,
+    )
 
 
 def test_committees_that_cannot_be_are_refused():
