@@ -124,7 +124,7 @@ def test_lammps_gives_the_same_on_any_number_of_ranks(ranks):
 MISTAKES = [
     ("sevenet-0", UnknownPotentialError, "Did you mean 'sevennet-0'"),
     (3, UnknownPotentialError, "a name or a mapping"),
-    ({"nam": "emt"}, UnknownPotentialError, "name, calculator or path"),
+    ({"nam": "emt"}, UnknownPotentialError, "name, calculator, path or committee"),
     ({"name": "lammps", "pair_stile": "snap"}, UnknownPotentialError, "Did you mean 'pair_style'"),
     ({"name": "lammps", "files": []}, UnknownPotentialError, "needs pair_style and elements"),
     ({"name": "lammps", "pair_style": "sw", "files": "Si.sw", "elements": ["Si"]}, UnknownPotentialError, "must be a list"),
