@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from ase import Atoms
 
 from atomistic.errors import DataSetError
 from atomistic.labelled import LabelledFrame, checked_frame, frame_text, read_frames
+from atomistic.whole_file import write_whole
 
 FILE = "data.extxyz"
 #: Answers for one structure agree within these: eV per atom, eV/Å, eV/Å³ (engines in single precision give no more).
@@ -117,6 +116,11 @@ class DataSet:
                 a folder that cannot be written.
         """
         given = [frames] if isinstance(frames, LabelledFrame) else list(frames)
+        if wrong := {type(frame).__name__ for frame in given if not isinstance(frame, LabelledFrame)}:
+            raise DataSetError(
+                f"Expected LabelledFrame; got {', '.join(sorted(wrong))}. atomistic.oracle.labels.label makes one of a structure "
+                "and an oracle, atomistic.labelled.read_frames of a file."
+            )
         if not given:
             raise DataSetError(f"There are no frames to add to {self.folder}. Give at least one labelled structure.")
         for number, frame in enumerate(given):
@@ -144,17 +148,7 @@ class DataSet:
     def _append(self, new: list[LabelledFrame]) -> None:
         """Put the new frames behind the old ones in a copy of the file that then takes its place."""
         old = self.path.read_bytes() if self.path.exists() else b""
-        handle, name = tempfile.mkstemp(dir=self.folder, prefix=".", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(old + "".join(map(frame_text, new)).encode())
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.chmod(name, 0o644)
-            os.replace(name, self.path)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(self.path, old + "".join(map(frame_text, new)).encode())
 
     def sources(self) -> tuple[Source, ...]:
         """Return who computed the frames, in the order in which they came; more than one where energies may not compare."""

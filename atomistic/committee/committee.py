@@ -370,8 +370,9 @@ def _listed(elements: frozenset[str] | None) -> str:
 def _checked_voting(voting: Sequence[int] | None, count: int) -> set[int]:
     if voting is None:
         return set(range(count))
-    chosen = list(voting)
-    if not chosen or any(isinstance(v, bool) or not isinstance(v, int) or not 0 <= v < count for v in chosen):
+    chosen = list(voting) if isinstance(voting, Sequence) and not isinstance(voting, str) else [voting]
+    known = all(not isinstance(v, bool) and isinstance(v, int) and 0 <= v < count for v in chosen)
+    if not chosen or not known or len(set(chosen)) < len(chosen):
         raise CommitteeError(
             f"voting names some of the members 0 to {count - 1} whose mean is the energy; got {chosen}."
         )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from atomistic.committee.backbone import Backbone
 from atomistic.errors import CommitteeError
+from atomistic.whole_file import write_whole
 
 Array = NDArray[np.float64]
 Single = NDArray[np.float32]
@@ -148,10 +148,10 @@ class HeadFeatures:
         if self._folder is None:
             return
         try:
-            with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as stream:
-                arrays: dict[str, Any] = {f.name: np.asarray(getattr(found, f.name)) for f in fields(FrameFeatures)}
-                np.savez(stream, **arrays)
-            os.replace(stream.name, self._folder / f"{key}.npz")
+            arrays: dict[str, Any] = {f.name: np.asarray(getattr(found, f.name)) for f in fields(FrameFeatures)}
+            packed = io.BytesIO()
+            np.savez(packed, **arrays)
+            write_whole(self._folder / f"{key}.npz", packed.getvalue())
         except OSError as error:
             raise CommitteeError(
                 f"Features cannot be written to {self._folder} ({error.strerror}). Give another cache."

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from atomistic.committee.random_features import FeatureMap
 from atomistic.errors import CommitteeError, ModelFileError
+from atomistic.whole_file import write_whole
 
 Array = NDArray[np.float64]
 FORMAT = 1
@@ -91,9 +91,11 @@ class Heads:
         """Write the heads as .npz, whole or not at all.
 
         Raises:
-            ModelFileError: the file cannot be written.
+            ModelFileError: another suffix than .npz, or a file that cannot be written.
         """
         path = Path(path)
+        if path.suffix != ".npz":
+            raise ModelFileError(f"Heads are saved as .npz, by which they are known again; got {path.name!r}.")
         header = {
             "format": FORMAT,
             "backbone": self.backbone,
@@ -109,11 +111,9 @@ class Heads:
             for name in ("mean", "deviations", "root"):
                 arrays[f"{symbol}_{name}"] = getattr(head, name)
         try:
-            with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as stream:
-                np.savez(stream, **arrays)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(stream.name, path)
+            packed = io.BytesIO()
+            np.savez(packed, **arrays)
+            write_whole(path, packed.getvalue())
         except OSError as error:
             raise ModelFileError(
                 f"The heads cannot be written to {path} ({error.strerror}). Choose another file."

@@ -84,6 +84,11 @@ def load_committee(spec: Mapping[str, Any], *, device: str = "cpu") -> Potential
         raise UnknownPotentialError(
             f"A committee is a list of potentials, as in {{committee: [eam-al, eam-al-zhou]}}; got {members!r}."
         )
+    for number, member in enumerate(members):
+        if member in members[:number]:
+            raise CommitteeError(
+                f"Members {members.index(member)} and {number} are both {member!r}: they would always agree. Give different ones."
+            )
     loaded = [load_potential(member, device=device) for member in members]
     return committee_potential(Committee(loaded, voting=spec.get("voting")))
 

@@ -140,6 +140,10 @@ def check_labels(frames: Sequence[LabelledFrame]) -> None:
     if not frames:
         raise CommitteeError("There are no labelled frames to train on. Give a data set that holds some.")
     for number, frame in enumerate(frames):
+        if not isinstance(frame, LabelledFrame):
+            raise CommitteeError(
+                f"Frame {number} is a {type(frame).__name__}; expected LabelledFrame, which atomistic.labelled.read_frames gives."
+            )
         labels = {"energy": frame.energy, "forces": frame.forces, "stress": frame.stress}
         if all(value is None for value in labels.values()):
             raise CommitteeError(f"Frame {number} ({frame.atoms.symbols}) has no label: no energy, forces or stress.")

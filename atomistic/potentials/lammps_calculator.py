@@ -103,7 +103,9 @@ class LammpsCalculator(Calculator):
         positions = np.ascontiguousarray(current.positions @ box.rotation)
         key = (tuple(current.numbers), tuple(current.pbc))
         try:
-            if key != self._made_for:
+            # Atoms that have only moved keep their order in LAMMPS, and with it the order of its sums. Asked about a structure as
+            # a new one, it starts afresh: the answer then depends on nothing that was asked before, to the last bit.
+            if key != self._made_for or "numbers" in system_changes:
                 self._create(current, box, positions)
                 self._made_for = key
             else:

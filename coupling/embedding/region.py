@@ -124,7 +124,8 @@ class Region:
         if not mask.any():
             raise EmbeddingError(
                 f"The core of the region {self.name!r} is empty: none of the {len(atoms)} atoms ({atoms.symbols}) fits its "
-                "selection. Check species, places and radii."
+                "selection. Check species, places and radii; of a score or a doubt, whether any "
+                "atom reaches the threshold now: where none does, no quantum region is needed."
             )
         return mask
 

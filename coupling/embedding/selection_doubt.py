@@ -38,8 +38,11 @@ class Doubt(Selection):
                 f"Doubt(enter={self.enter!r}): a single potential has none; give a committee (atomistic.committee), as in "
                 "load_potential({'committee': [...]}) or the heads that training has saved"
             )
-        if not (np.isfinite(self.enter) and self.enter > 0.0):
-            raise SelectionError(f"Doubt(enter={self.enter!r}): expected a positive disagreement, eV/Å")
+        for name, value in (("enter", self.enter), ("leave", self.enter if self.leave is None else self.leave)):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < np.inf:
+                raise SelectionError(f"Doubt({name}={value!r}): expected a positive disagreement, a number in eV/Å")
+        if self.leave is not None and self.leave > self.enter:
+            raise SelectionError(f"Doubt(enter={self.enter}, leave={self.leave}): atoms would leave before they enter")
         object.__setattr__(self, "_score", Score(_disagreement(committee), enter=self.enter, leave=self.leave))
 
     def _chosen(self, atoms: Atoms, current: Mask) -> Mask:

@@ -56,7 +56,7 @@ def check_committee(value: dict[str, Any]) -> dict[str, Any]:
     members = value["committee"]
     if not isinstance(members, list | tuple) or len(members) < 2:
         raise KeyedError(
-            f"a committee needs two members at least, got {members!r}. Write [eam-al, al-zhou]", "committee"
+            f"a committee needs two members at least, got {members!r}. Write [eam-al, eam-al-zhou]", "committee"
         )
     checked: list[Any] = []
     for number, member in enumerate(members):

@@ -158,8 +158,11 @@ def test_committees_that_cannot_be_are_refused():
     twice = load_potential("emt")
     with pytest.raises(CommitteeError, match="member twice"):
         Committee([twice, twice])
-    with pytest.raises(CommitteeError, match="voting names"):
-        load_potential({"committee": ["eam-al", "emt"], "voting": [2]})
+    for voting in ([2], [0, 0], "0", []):
+        with pytest.raises(CommitteeError, match="voting names"):
+            load_potential({"committee": ["eam-al", "emt"], "voting": voting})
+    with pytest.raises(CommitteeError, match="Members 0 and 2 are both 'emt'"):
+        load_potential({"committee": ["emt", "eam-al", "emt"]})
     with pytest.raises(UnknownPotentialError, match="list of potentials"):
         load_potential({"committee": "eam-al"})
     with pytest.raises(UnknownPotentialError, match="Unknown key 'votes'"):
@@ -384,6 +387,10 @@ def test_data_that_teach_nothing_are_refused(data, features, taught):
     with pytest.raises(CommitteeError, match="no labelled frames"):
         train_heads([], features)
     atoms = data[0][0].atoms
+    with pytest.raises(CommitteeError, match="expected LabelledFrame"):
+        train_heads([bulk("Al")] * 2, features)
+    with pytest.raises(ModelFileError, match=r"saved as \.npz"):
+        committee_of(taught).save("heads.txt")
     with pytest.raises(CommitteeError, match="has no label"):
         train_heads([LabelledFrame(atoms=atoms)] * 2, features)
     with pytest.raises(CommitteeError, match="energy that is not a finite number"):

@@ -8,7 +8,7 @@ import pytest
 from ase.build import bulk, molecule
 from ase.io import read
 
-from atomistic import data_set
+from atomistic import whole_file
 from atomistic.data_set import DataSet
 from atomistic.errors import DataSetError, LabelledDataError
 from atomistic.labelled import LabelledFrame
@@ -118,7 +118,7 @@ def test_the_file_is_as_before_or_complete_whenever_the_program_dies(tmp_path, m
 
     for step in ("fsync", "replace"):
         with monkeypatch.context() as patch:
-            patch.setattr(data_set.os, step, full)
+            patch.setattr(whole_file.os, step, full)
             with pytest.raises(DataSetError, match=r"No space left.*it is what it was before"):
                 frames.add(frame(1))
         assert frames.path.read_bytes() == before

@@ -608,3 +608,13 @@ def test_ranks_share_results_and_mistakes():
         print("fine", flush=True)
     """
     assert run_mpi(2, script, timeout=60).stdout.count("fine") == 2
+
+
+def test_what_was_asked_before_does_not_show_in_an_answer():
+    one, other = bulk("Al", cubic=True) * 2, bulk("Al", cubic=True) * 2
+    one.rattle(0.1, seed=0)
+    other.rattle(0.1, seed=1)
+    alone = load_oracle("eam-al").evaluate(other).forces
+    oracle = load_oracle("eam-al")
+    oracle.evaluate(one)
+    np.testing.assert_array_equal(oracle.evaluate(other).forces, alone)

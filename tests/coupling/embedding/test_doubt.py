@@ -7,7 +7,7 @@ from ase.build import bulk
 from atomistic.committee import committee_of
 from atomistic.potentials import load_potential
 from coupling.embedding import Doubt, Region, SubtractiveEmbedding
-from coupling.errors import SelectionError
+from coupling.errors import EmbeddingError, SelectionError
 
 COMMITTEE = {"committee": ["eam-al", "eam-al-zhou"], "voting": [0]}
 
@@ -68,5 +68,19 @@ def test_quantum_mechanics_goes_where_the_potential_doubts():
 def test_doubt_needs_a_committee():
     with pytest.raises(SelectionError, match="a single potential has none"):
         Doubt(load_potential("emt"), enter=0.1)
-    with pytest.raises(SelectionError, match="positive disagreement"):
-        Doubt(load_potential(COMMITTEE), enter=np.nan)
+    committee = load_potential(COMMITTEE)
+    for enter in (np.nan, 0.0, "0.2 eV/angstrom"):
+        with pytest.raises(SelectionError, match="positive disagreement"):
+            Doubt(committee, enter=enter)
+    with pytest.raises(SelectionError, match="leave before they enter"):
+        Doubt(committee, enter=0.1, leave=0.2)
+
+
+def test_where_nobody_doubts_no_core_is_needed(vacancy):
+    vacancy.calc = SubtractiveEmbedding(
+        ml=load_potential(COMMITTEE),
+        qm=load_potential("eam-al-zhou"),
+        regions=Region(core=Doubt(load_potential(COMMITTEE), enter=50.0), buffer=5.0),
+    )
+    with pytest.raises(EmbeddingError, match="no quantum region is needed"):
+        vacancy.get_forces()
