@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from atomistic.errors import LabelledDataError, nearest
 
 Label = Literal["energy", "forces", "stress"]
+StressOrder = Literal["voigt", "vasp"]
 
 #: Names in the order in which they are taken, compared without regard to case. A name that says where the value comes from
 #: goes before the plain one, which may be what some other calculator left behind.
@@ -63,6 +64,11 @@ STRESS_UNITS = {
 }
 #: No structure that holds together is stressed more (eV/Å³; 3,200 GPa): larger numbers are in another unit.
 LARGEST_STRESS = 20.0
+#: Six numbers of a stress in words, and where Voigt's are among them.
+_ORDERS: dict[str, tuple[str, list[int]]] = {
+    "voigt": ("xx, yy, zz, yz, xz, xy", [0, 1, 2, 3, 4, 5]),
+    "vasp": ("xx, yy, zz, xy, yz, zx", [0, 1, 2, 4, 5, 3]),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +81,8 @@ class LabelOptions:
         group_key: what holds the group that a frame belongs to.
         energy_unit, forces_unit, stress_unit: of `ENERGY_UNITS`, `FORCE_UNITS`, `STRESS_UNITS`.
         stress_positive: the sign of the stress in the file; VASP's own output ("in kB") is positive in compression.
+        stress_order: of six numbers: "voigt" for xx, yy, zz, yz, xz, xy, as ASE has them; "vasp" for xx, yy, zz, xy, yz, zx, as
+            VASP prints them. Nine numbers are a matrix; a stress that ASE's readers found is in ASE's order already.
         nan_is_missing: take labels with numbers that are not finite for labels that were not computed, instead of refusing.
     """
 
@@ -87,6 +95,7 @@ class LabelOptions:
     forces_unit: str = "eV/angstrom"
     stress_unit: str = "eV/angstrom^3"
     stress_positive: Literal["tension", "compression"] = "tension"
+    stress_order: StressOrder = "voigt"
     nan_is_missing: bool = False
 
     def __post_init__(self) -> None:
@@ -97,6 +106,11 @@ class LabelOptions:
         if self.stress_positive not in ("tension", "compression"):
             raise LabelledDataError(
                 f"A stress is positive in tension or in compression; got {self.stress_positive!r}. ASE's convention is tension."
+            )
+        if self.stress_order not in _ORDERS:
+            raise LabelledDataError(
+                f"Six numbers of a stress are in the order voigt ({_ORDERS['voigt'][0]}) or vasp ({_ORDERS['vasp'][0]}); got "
+                f"{self.stress_order!r}."
             )
         if self.stress_key and self.virial_key:
             raise LabelledDataError(
@@ -142,9 +156,12 @@ def _folded(unit: str) -> str:
 def values_of(atoms: Atoms, extra: Mapping[str, Any]) -> dict[str, Any]:
     """Return all that a frame carries by name: its calculator's results, its arrays, its info, and `extra`.
 
-    Where names meet, what the file says of the frame goes before what a calculator left.
+    Where names meet, what the file says of the frame goes before what a calculator left. A calculator's stress is in ASE's
+    order whatever the file's, and becomes a matrix.
     """
     results = dict(atoms.calc.results) if atoms.calc is not None else {}
+    if "stress" in results and np.shape(results["stress"]) == (6,):
+        results["stress"] = voigt_6_to_full_3x3_stress(results["stress"])
     arrays = {k: v for k, v in atoms.arrays.items() if k not in ("numbers", "positions")}
     return {**results, **arrays, **atoms.info, **extra}
 
@@ -216,18 +233,46 @@ def as_vectors(value: Any, count: int, what: str) -> NDArray[np.float64]:
     return array.reshape(count, 3)
 
 
-def as_tensor(value: Any, what: str) -> NDArray[np.float64]:
-    """Return a label of 6 numbers (xx, yy, zz, yz, xz, xy) or 9 as a symmetric (3, 3) array.
+def stress_of(
+    atoms: Atoms, values: Mapping[str, Any], keys: ChosenKeys, options: LabelOptions, where: str
+) -> NDArray[np.float64] | None:
+    """Return the stress of a frame in eV/Å³, (3, 3), positive in tension, from a stress or a virial; None where it has neither.
+
+    Raises:
+        LabelledDataError: it has another shape or unit, or a virial has no volume.
+    """
+    given = values.get(keys.stress or keys.virial or "")
+    if given is None:
+        return None
+    what = f"The {'stress' if keys.stress else 'virial'} of {where}"
+    tensor = as_tensor(given, what, order=options.stress_order if keys.stress else "voigt")
+    if keys.virial:
+        if atoms.cell.rank < 3:
+            raise LabelledDataError(f"{what} needs a cell with a volume to become a stress, and the frame has none.")
+        return -tensor * unit_factor(options.energy_unit, ENERGY_UNITS, "energy") / atoms.get_volume()
+    sign = 1.0 if options.stress_positive == "tension" else -1.0
+    stress = sign * tensor * unit_factor(options.stress_unit, STRESS_UNITS, "stress")
+    if np.all(np.isfinite(stress)) and np.abs(stress).max() > LARGEST_STRESS:
+        raise LabelledDataError(
+            f"{what} reaches {np.abs(stress).max():.3g} eV/Å³ = {np.abs(stress).max() * 160.2176634:.3g} GPa, more than any "
+            "solid bears: it is in another unit. Give the unit of the stress (kbar or GPa), and its sign: VASP's is positive in "
+            "compression."
+        )
+    return stress
+
+
+def as_tensor(value: Any, what: str, *, order: StressOrder = "voigt") -> NDArray[np.float64]:
+    """Return a label of 6 numbers (in the order of `LabelOptions.stress_order`) or 9 as a symmetric (3, 3) array.
 
     Raises:
         LabelledDataError: it has another shape, or its two halves differ by more than a hundredth of the largest number.
     """
     array = _as_floats(value, what)
     if array.shape == (6,):
-        return np.asarray(voigt_6_to_full_3x3_stress(array), dtype=float)
+        return np.asarray(voigt_6_to_full_3x3_stress(array[_ORDERS[order][1]]), dtype=float)
     if array.size != 9:
         raise LabelledDataError(
-            f"{what} must be 6 numbers (xx, yy, zz, yz, xz, xy) or a 3 × 3 matrix; got shape {array.shape}."
+            f"{what} must be 6 numbers ({_ORDERS[order][0]}) or a 3 × 3 matrix; got shape {array.shape}."
         )
     full = array.reshape(3, 3)
     if np.all(np.isfinite(full)) and np.abs(full - full.T).max() > 1e-2 * np.abs(full).max():

@@ -22,14 +22,12 @@ from atomistic.label_keys import (
     ENERGY_UNITS,
     FORCE_UNITS,
     KNOWN_KEYS,
-    LARGEST_STRESS,
-    STRESS_UNITS,
     ChosenKeys,
     LabelOptions,
     as_number,
-    as_tensor,
     as_vectors,
     choose_keys,
+    stress_of,
     unit_factor,
     values_of,
 )
@@ -37,6 +35,7 @@ from atomistic.label_keys import (
 _OWN = ("REF_energy", "REF_forces", "REF_stress", "counted", "config_type", "provenance")
 _RANGE = re.compile(r"-?\d+|(-?\d*:){1,2}(-?\d+)?")
 _DATABASES = (".db", ".json", ".aselmdb")
+_Images = list[tuple[Atoms, dict[str, Any]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +72,13 @@ class Reading:
 
     Attributes:
         frames: in the file's order.
+        numbers: what number each of them has in the file, counted from 0, whichever were chosen.
         keys: the names from which the labels were taken.
         counts: number of frames with an energy, with forces, with a stress, and without any of them ("unlabelled").
     """
 
     frames: list[LabelledFrame]
+    numbers: list[int]
     keys: ChosenKeys
     counts: Mapping[str, int]
 
@@ -111,7 +112,7 @@ def read_labelled(
     options = options or LabelOptions()
     if not _RANGE.fullmatch(index):
         raise LabelledDataError(f"Frames are chosen as 0:100, ::10, -5: or by one number; got {index!r}.")
-    images = _images(path, index)
+    images, numbers = _images(path, index)
     if not images:
         raise LabelledDataError(
             f"{path} holds no structures{'' if index == ':' else f' in {index!r}'}. Is it the right file?"
@@ -120,7 +121,7 @@ def read_labelled(
     keys = choose_keys(values, options, str(path))
     frames = [
         _frame(atoms, found, keys, options, f"frame {k} of {path}")
-        for k, ((atoms, _), found) in enumerate(zip(images, values, strict=True))
+        for k, (atoms, _), found in zip(numbers, images, values, strict=True)
     ]
     counts = Counter(
         {
@@ -136,7 +137,7 @@ def read_labelled(
             f"None of the {len(frames)} structures of {path} has an energy, forces or a stress under a known name (REF_energy, "
             f"dft_energy, energy; REF_forces ...). They have {', '.join(names) or 'nothing but places'}: name the labels' keys."
         )
-    return Reading(frames=frames, keys=keys, counts=dict(counts))
+    return Reading(frames=frames, numbers=numbers, keys=keys, counts=dict(counts))
 
 
 def write_frames(path: str | Path, frames: Sequence[LabelledFrame]) -> None:
@@ -246,8 +247,8 @@ def _first_bad(array: NDArray[Any]) -> str:
     return f"{array[place]} at {list(place)}"
 
 
-def _images(path: Path, index: str) -> list[tuple[Atoms, dict[str, Any]]]:
-    """Read structures, each with the pairs and arrays that a database keeps beside it."""
+def _images(path: Path, index: str) -> tuple[_Images, list[int]]:
+    """Read structures, each with the pairs and arrays that a database keeps beside it, and their numbers in the file."""
     if not path.exists():
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         near = difflib.get_close_matches(path.name, siblings, n=1)
@@ -269,21 +270,35 @@ def _images(path: Path, index: str) -> list[tuple[Atoms, dict[str, Any]]]:
         ) from error
 
 
-def _from_file(path: Path, index: str) -> list[tuple[Atoms, dict[str, Any]]]:
+def _from_file(path: Path, index: str) -> tuple[_Images, list[int]]:
     from ase.io import read
 
-    images = read(str(path), index, parallel=False, do_not_split_by_at_sign=True)
-    return [(atoms, {}) for atoms in (images if isinstance(images, list) else [images])]
+    # Numbers that count from the end need the whole file.
+    images = read(str(path), ":" if "-" in index else index, parallel=False, do_not_split_by_at_sign=True)
+    found: _Images = [(atoms, {}) for atoms in (images if isinstance(images, list) else [images])]
+    if "-" in index:
+        numbers = _numbers(index, len(found))
+        return [found[k] for k in numbers], numbers
+    first, _, rest = index.partition(":")
+    step = int(rest.partition(":")[2] or 1)
+    return found, [int(first or 0) + step * k for k in range(len(found))]
 
 
-def _from_database(path: Path, index: str) -> list[tuple[Atoms, dict[str, Any]]]:
+def _from_database(path: Path, index: str) -> tuple[_Images, list[int]]:
     from ase.db import connect
-    from ase.io.formats import string2index
 
     rows = list(connect(str(path), serial=True).select())
+    numbers = _numbers(index, len(rows))
+    chosen = [rows[k] for k in numbers]
+    return [(row.toatoms(), {**row.key_value_pairs, **row.data}) for row in chosen], numbers
+
+
+def _numbers(index: str, count: int) -> list[int]:
+    """Return the numbers of the frames that `index` chooses among so many."""
+    from ase.io.formats import string2index
+
     wanted = string2index(index)
-    chosen = rows[wanted] if isinstance(wanted, slice) else [rows[int(wanted)]]
-    return [(row.toatoms(), {**row.key_value_pairs, **row.data}) for row in chosen]
+    return list(range(count)[wanted]) if isinstance(wanted, slice) else [range(count)[int(wanted)]]
 
 
 def _frame(
@@ -306,7 +321,7 @@ def _frame(
         if forces is None
         else as_vectors(forces, len(bare), f"The forces of {where}")
         * unit_factor(options.forces_unit, FORCE_UNITS, "force"),
-        "stress": _stress(bare, values, keys, options, where),
+        "stress": stress_of(bare, values, keys, options, where),
     }
     if options.nan_is_missing:
         labels = {k: v if v is not None and np.all(np.isfinite(v)) else None for k, v in labels.items()}
@@ -318,30 +333,6 @@ def _frame(
         provenance=_provenance(values.get("provenance")),
     )
     return checked_frame(frame, where)
-
-
-def _stress(
-    atoms: Atoms, values: Mapping[str, Any], keys: ChosenKeys, options: LabelOptions, where: str
-) -> NDArray[np.float64] | None:
-    """Return the stress in eV/Å³, positive in tension, from a stress or a virial."""
-    given = values.get(keys.stress or keys.virial or "")
-    if given is None:
-        return None
-    what = f"The {'stress' if keys.stress else 'virial'} of {where}"
-    tensor = as_tensor(given, what)
-    if keys.virial:
-        if atoms.cell.rank < 3:
-            raise LabelledDataError(f"{what} needs a cell with a volume to become a stress, and the frame has none.")
-        return -tensor * unit_factor(options.energy_unit, ENERGY_UNITS, "energy") / atoms.get_volume()
-    sign = 1.0 if options.stress_positive == "tension" else -1.0
-    stress = sign * tensor * unit_factor(options.stress_unit, STRESS_UNITS, "stress")
-    if np.all(np.isfinite(stress)) and np.abs(stress).max() > LARGEST_STRESS:
-        raise LabelledDataError(
-            f"{what} reaches {np.abs(stress).max():.3g} eV/Å³ = {np.abs(stress).max() * 160.2176634:.3g} GPa, more than any "
-            "solid bears: it is in another unit. Give the unit of the stress (kbar or GPa), and its sign: VASP's is positive in "
-            "compression."
-        )
-    return stress
 
 
 def _provenance(given: Any) -> dict[str, Any]:

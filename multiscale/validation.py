@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from mpi4py import MPI
 from pydantic import Field
 
 from atomistic.errors import AtomisticError
-from atomistic.label_keys import LabelOptions
+from atomistic.label_keys import LabelOptions, StressOrder
 from atomistic.labelled import LabelledFrame, read_labelled
 from atomistic.potentials import Potential, load_potential
 from atomistic.validation import Contract, ContractResult, Validation, validate
@@ -45,6 +46,8 @@ class LabelsModel(CaseModel):
     """unit of stresses"""
     stress_positive: Literal["tension", "compression"] = "tension"
     """sign of stresses; VASP's own output is positive in compression"""
+    stress_order: StressOrder = "voigt"
+    """of six numbers: voigt is xx yy zz yz xz xy, vasp is xx yy zz xy yz zx"""
     nan_is_missing: bool = False
     """whether NaN means that a label was not computed"""
 
@@ -83,21 +86,24 @@ class ValidationResult:
     Attributes:
         directory: of the run.
         validation: the comparison.
+        places: where the frames come from.
         contract: what became of the bounds; None without any.
         warnings: what a reader of the results should know.
     """
 
     directory: Path
     validation: Validation
+    places: files.Places
     contract: ContractResult | None
     warnings: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """The frames of all files, and which names their labels had."""
+    """The frames of all files, where each comes from, and which names their labels had."""
 
     frames: Sequence[LabelledFrame]
+    places: files.Places
     files: Sequence[Mapping[str, Any]]
     contract: Contract | None
 
@@ -135,11 +141,13 @@ def _follow_story(
         potential = load_potential(request.potential, comm=MPI.COMM_SELF, device=request.device)
     validation = _evaluate(request, data, potential, comm, progress)
     outcome = None if data.contract is None else data.contract.check(validation.metrics)
-    warnings = [*_warnings_of_keys(data), *validation.notes]
+    warnings = [*_warnings_of_keys(data), *_warnings_of_missing(data), *validation.notes]
     with progress.phase("results"):
         run.record(potential=describe_potential(potential))
-        files.write_results(run, data.files, validation, outcome, warnings)
-    return ValidationResult(directory=run.path, validation=validation, contract=outcome, warnings=warnings)
+        files.write_results(run, data.files, data.places, validation, outcome, warnings)
+    return ValidationResult(
+        directory=run.path, validation=validation, places=data.places, contract=outcome, warnings=warnings
+    )
 
 
 def _evaluate(
@@ -157,6 +165,7 @@ def _evaluate(
             shift=contract_shift if request.energy_shift is None else request.energy_shift,
             doubts=request.doubts,
             comm=comm,
+            names=data.places.names,
             on_done=lambda k: phase.advance(sizes[k], f"frame {k + 1} of {len(sizes)}"),
         )
 
@@ -186,6 +195,7 @@ def _read(request: ValidationRequest) -> Data:
     contract = None if request.contract is None else Contract.read(request.contract)
     frames: list[LabelledFrame] = []
     described: list[dict[str, Any]] = []
+    origins: list[tuple[str, int]] = []
     for path in request.data:
         reading = read_labelled(path, options=request.labels.options(), index=request.frames)
         described.append(
@@ -199,7 +209,13 @@ def _read(request: ValidationRequest) -> Data:
             }
         )
         frames += reading.frames
-    return Data(frames=frames, files=described, contract=contract)
+        origins += [(str(path), number) for number in reading.numbers]
+    places = files.Places(
+        files=tuple(path for path, _ in origins),
+        numbers=tuple(number for _, number in origins),
+        plain=len(request.data) == 1 and request.frames == ":",
+    )
+    return Data(frames=frames, places=places, files=described, contract=contract)
 
 
 def _warnings_of_keys(data: Data) -> list[str]:
@@ -211,6 +227,16 @@ def _warnings_of_keys(data: Data) -> list[str]:
             listed = ", ".join(f"{name} in {file}" for name, file in names.items())
             found.append(f"the {label} of the files have different names ({listed}): is their theory the same?")
     return found
+
+
+def _warnings_of_missing(data: Data) -> list[str]:
+    """Say where all labels of a kind were NaN; where some are left, the validation says how many are not."""
+    return [
+        f"{entry['file']} has no {label} at all: every {entry[f'{label}_from']} is NaN and was taken for missing"
+        for entry in data.files
+        for label in ("energy", "forces", "stress")
+        if f"{label}_from" in entry and not entry[f"with_{label}"]
+    ]
 
 
 def terminal_lines(result: ValidationResult) -> list[str]:
@@ -229,16 +255,22 @@ def terminal_lines(result: ValidationResult) -> list[str]:
         e = row.errors
         lines.append(
             f"{names[row.quantity]}: RMSE {e.rmse * factor:.4g}, MAE {e.mae * factor:.4g}, largest {e.max * factor:.4g} {unit} "
-            f"({e.count} numbers; largest in frame {e.frame}{f', atom {e.atom}' if e.atom >= 0 else ''})"
+            f"({e.count} numbers; largest in frame {result.places.names[e.frame]}{f', atom {e.atom}' if e.atom >= 0 else ''})"
         )
     if metrics.shifts.per_species:
         shifts = ", ".join(f"{symbol} {value:+.4f}" for symbol, value in metrics.shifts.per_species.items())
         how = f"fitted to these {metrics.shifts.frames} energies" if metrics.shifts.fitted else "as given"
         lines.append(f"energy shifts added to the potential ({how}): {shifts} eV per atom")
     if (doubt := metrics.doubt) is not None:
+        ranked = "undefined" if math.isnan(doubt.rank_correlation) else f"{doubt.rank_correlation:.3f}"
+        scale = (
+            f"spreads should be {doubt.scale:.3g} times as large"
+            if math.isfinite(doubt.scale)
+            else f"zero spread on {doubt.unspread} atoms"
+        )
         lines.append(
-            f"doubt against error: rank correlation {doubt.rank_correlation:.3f} over {doubt.atoms} atoms, miscalibration area "
-            f"{doubt.area:.3f}, spreads should be {doubt.scale:.3g} times as large"
+            f"doubt against error: rank correlation {ranked} over {doubt.atoms} atoms, miscalibration area "
+            f"{doubt.area:.3f}, {scale}"
         )
     if result.contract is not None:
         lines += [f"contract: {row.line}" for row in result.contract.rows]

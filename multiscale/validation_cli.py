@@ -13,6 +13,18 @@ DESCRIPTION = (
     "config_type, with figures and a report. With a contract, a file of bounds, the exit code is 0 where all are kept and 1 "
     "where one is broken. Under mpirun the ranks share the frames."
 )
+#: What the library tells to do, and how it is done here.
+_IN_FLAGS = {
+    "read it with `nan_is_missing`": "give --nan-is-missing",
+    "Give the unit of the stress (kbar or GPa), and its sign: VASP's is positive in compression.": (
+        "Give --stress-unit kbar or GPa, and --stress-positive; for numbers copied from OUTCAR --vasp-stress does both."
+    ),
+    "name the labels' keys": "name the labels' keys (--energy-key, --forces-key, --stress-key, --virial-key)",
+    "Read them with the right unit and sign": (
+        "Give their unit and sign (--forces-unit; --stress-unit, --stress-positive; for numbers copied from OUTCAR --vasp-stress)"
+    ),
+    "An energy shift for each species would": "--energy-shift species would",
+}
 
 
 def add_parser(commands: Any, add_common: Callable[[argparse.ArgumentParser], None]) -> argparse.ArgumentParser:
@@ -53,13 +65,29 @@ def add_parser(commands: Any, add_common: Callable[[argparse.ArgumentParser], No
         "--stress-positive", choices=("tension", "compression"), default="tension", help="sign of the stress"
     )
     labels.add_argument(
-        "--vasp-stress", action="store_true", help="stress as VASP prints it: kbar, positive in compression"
+        "--stress-order",
+        choices=("voigt", "vasp"),
+        default="voigt",
+        help="of six numbers: voigt is xx yy zz yz xz xy (default), vasp is xx yy zz xy yz zx",
+    )
+    labels.add_argument(
+        "--vasp-stress",
+        action="store_true",
+        help="stress copied from OUTCAR: kbar, positive in compression, six numbers as xx yy zz xy yz zx (for Voigt's order "
+        "give --stress-unit kbar --stress-positive compression instead)",
     )
     labels.add_argument("--nan-is-missing", action="store_true", help="NaN means that a label was not computed")
     parser.add_argument("--force", action="store_true", help="write into a directory that is not empty")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     add_common(parser)
     return parser
+
+
+def in_flags(text: str) -> str:
+    """Say a message of the library in the flags of this command."""
+    for words, flags in _IN_FLAGS.items():
+        text = text.replace(words, flags)
+    return text
 
 
 def output_directory(arguments: argparse.Namespace) -> Path:
@@ -70,16 +98,20 @@ def output_directory(arguments: argparse.Namespace) -> Path:
 
 def run(arguments: argparse.Namespace, comm: Any) -> int:
     """Do it (collective) and return 0, or 1 where a contract is broken."""
+    from atomistic.errors import LabelledDataError
     from multiscale.progress import Progress
     from multiscale.validation import terminal_lines, validate_potential
 
     request = request_of(arguments)
     progress = Progress.silent() if arguments.quiet else Progress.on(comm)
     directory = output_directory(arguments)
-    result = validate_potential(request, directory=directory, comm=comm, progress=progress, force=arguments.force)
+    try:
+        result = validate_potential(request, directory=directory, comm=comm, progress=progress, force=arguments.force)
+    except LabelledDataError as error:
+        raise LabelledDataError(in_flags(str(error))) from error
     if comm.rank == 0:
         for line in terminal_lines(result):
-            print(line)
+            print(in_flags(line))
         print(f"Report: {result.directory / 'report.html'}")
     return 0 if result.contract is None or result.contract.passed else EXIT_FAILED
 
@@ -97,11 +129,12 @@ def request_of(arguments: argparse.Namespace) -> Any:
         name: getattr(arguments, name)
         for name in (
             *("energy_key", "forces_key", "stress_key", "virial_key", "group_key"),
-            *("energy_unit", "forces_unit", "stress_unit", "stress_positive", "nan_is_missing"),
+            *("energy_unit", "forces_unit", "stress_unit", "stress_positive", "stress_order"),
+            "nan_is_missing",
         )
     }
     if arguments.vasp_stress:
-        labels |= {"stress_unit": "kbar", "stress_positive": "compression"}
+        labels |= {"stress_unit": "kbar", "stress_positive": "compression", "stress_order": "vasp"}
     return ValidationRequest(
         data=tuple(arguments.data),
         potential=potential_of(arguments.potential),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,31 @@ NAMES = {
 _SYMBOLS = {"energy": "ε_E", "forces": "ε_F", "force_vectors": "", "stress": "ε_σ"}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where the frames come from.
+
+    Attributes:
+        files: the file of each frame.
+        numbers: of each frame in its file, counted from 0.
+        plain: whether they are all frames of one file, so that a number says everything.
+    """
+
+    files: tuple[str, ...]
+    numbers: tuple[int, ...]
+    plain: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each frame is called."""
+        pairs = zip(self.numbers, self.files, strict=True)
+        return tuple(str(number) if self.plain else f"{number} of {file}" for number, file in pairs)
+
+
 def write_results(
     run: RunDirectory,
     data: Sequence[Mapping[str, Any]],
+    places: Places,
     validation: Validation,
     contract: ContractResult | None,
     warnings: Sequence[str],
@@ -42,10 +65,10 @@ def write_results(
     run.write_json(
         "results.json",
         {
-            "quantities": quantities(metrics, contract),
+            "quantities": quantities(metrics, places, contract),
             "warnings": list(warnings),
             "validation": {
-                "rows": [metric_line(row) for row in metrics.rows],
+                "rows": [metric_line(row, places) for row in metrics.rows],
                 "note": _note(validation),
                 "data": [dict(entry) for entry in data],
                 "frames": metrics.frames,
@@ -57,12 +80,12 @@ def write_results(
             "contract": None if contract is None else {"passed": contract.passed, "rows": contract_lines(contract)},
         },
     )
-    _write_metrics(run, metrics)
-    _write_frames(run, validation)
+    _write_metrics(run, metrics, places)
+    _write_frames(run, validation, places)
     _write_arrays(run, validation)
 
 
-def quantities(metrics: Metrics, contract: ContractResult | None) -> list[dict[str, Any]]:
+def quantities(metrics: Metrics, places: Places, contract: ContractResult | None) -> list[dict[str, Any]]:
     """The numbers of the report's first table."""
     found: list[dict[str, Any]] = []
     for row in metrics.rows:
@@ -73,7 +96,7 @@ def quantities(metrics: Metrics, contract: ContractResult | None) -> list[dict[s
         relative = f"{100 * e.relative:.3g} % of the reference's spread" if math.isfinite(e.relative) else ""
         symbol = _SYMBOLS[row.quantity]
         found.append(_quantity(f"RMSE of {name}", e.rmse * factor, unit, symbol=symbol, note=relative))
-        where = f"frame {e.frame}" + (f", atom {e.atom}" if e.atom >= 0 else "")
+        where = f"frame {places.names[e.frame]}" + (f", atom {e.atom}" if e.atom >= 0 else "")
         found.append(_quantity(f"largest error of {name}", e.max * factor, unit, note=where))
     if metrics.doubt is not None:
         doubt = metrics.doubt
@@ -85,7 +108,9 @@ def quantities(metrics: Metrics, contract: ContractResult | None) -> list[dict[s
                 "errors over spreads, root mean square",
                 doubt.scale,
                 "",
-                note="1 where the spreads are as large as the errors",
+                note="1 where the spreads are as large as the errors"
+                if math.isfinite(doubt.scale)
+                else f"none: zero spread on {doubt.unspread} of {doubt.atoms} atoms",
             ),
         ]
     found.append(_quantity("frames compared", metrics.frames, ""))
@@ -103,7 +128,7 @@ def _quantity(name: str, value: Any, unit: str, *, symbol: str = "", note: str =
     return {"name": name, "symbol": symbol, "value": value, "unit": unit, "note": note}
 
 
-def metric_line(row: Any) -> dict[str, Any]:
+def metric_line(row: Any, places: Places) -> dict[str, Any]:
     """One line of the table of errors, in units that a person reads."""
     factor, unit = SHOWN[row.quantity]
     e = row.errors
@@ -117,7 +142,8 @@ def metric_line(row: Any) -> dict[str, Any]:
         "bias": None if row.quantity == "force_vectors" else e.bias * factor,
         "unit": unit,
         "numbers": e.count,
-        "worst_frame": e.frame,
+        "worst_frame": places.numbers[e.frame],
+        **({} if places.plain else {"worst_file": places.files[e.frame]}),
     }
 
 
@@ -151,7 +177,7 @@ def _note(validation: Validation) -> str:
     return f"Errors are prediction minus reference. Added to the potential's energies, {how} (eV per atom): {listed}."
 
 
-def _write_metrics(run: RunDirectory, metrics: Metrics) -> None:
+def _write_metrics(run: RunDirectory, metrics: Metrics, places: Places) -> None:
     """One row for each quantity and part, in ASE's units."""
     rows = metrics.rows
     columns: dict[str, Any] = {
@@ -159,18 +185,22 @@ def _write_metrics(run: RunDirectory, metrics: Metrics) -> None:
         "by": [row.of for row in rows],
         "part": [row.name for row in rows],
     }
-    for name in ("count", "rmse", "mae", "max", "bias", "spread", "relative", "frame", "atom"):
+    for name in ("count", "rmse", "mae", "max", "bias", "spread", "relative"):
         columns[name] = [getattr(row.errors, name) for row in rows]
+    columns["file"] = [places.files[row.errors.frame] for row in rows]
+    columns["frame"] = [places.numbers[row.errors.frame] for row in rows]
+    columns["atom"] = [row.errors.atom for row in rows]
     run.write_csv(
         "metrics.csv", columns, comment="energy: eV/atom; forces, force_vectors: eV/angstrom; stress: eV/angstrom^3"
     )
 
 
-def _write_frames(run: RunDirectory, validation: Validation) -> None:
+def _write_frames(run: RunDirectory, validation: Validation, places: Places) -> None:
     """One row for each frame: where it comes from and how wrong the potential is on it."""
     count = len(validation.frames)
     columns: dict[str, Any] = {
-        "frame": np.arange(count),
+        "file": list(places.files),
+        "frame": list(places.numbers),
         "formula": [str(frame.atoms.symbols) for frame in validation.frames],
         "config_type": [frame.config_type for frame in validation.frames],
         "atoms": [len(frame.atoms) for frame in validation.frames],

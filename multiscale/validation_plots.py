@@ -135,7 +135,12 @@ def draw_doubt(data: Mapping[str, np.ndarray], doubt: Mapping[str, Any]) -> Any:
     if doubt.get("rank_correlation") is not None:
         text = f"rank correlation {doubt['rank_correlation']:.2f}"
         left.text(0.04, 0.95, text, transform=left.transAxes, va="top", fontsize=9)
-    left.set(title="Doubt and error", xlabel="largest disagreement on an atom (eV/Å)", ylabel="its force error (eV/Å)")
+    drawn = f"; zero drawn at {floor:.0e}" if np.any(data["doubts"] < floor) else ""
+    left.set(
+        title="Doubt and error",
+        xlabel=f"largest disagreement on an atom (eV/Å{drawn})",
+        ylabel="its force error (eV/Å)",
+    )
     handles, labels = left.get_legend_handles_labels()
     if len(set(labels) - {""}) > 1:
         left.legend(handles, labels, loc="lower right", markerscale=1.6)
@@ -144,7 +149,13 @@ def draw_doubt(data: Mapping[str, np.ndarray], doubt: Mapping[str, Any]) -> Any:
     right.fill_between(expected, expected, observed, color=BLUE, alpha=0.15, linewidth=0)
     right.plot(expected, observed, color=BLUE)
     if doubt.get("area") is not None:
-        text = f"area {doubt['area']:.3f}\nspreads should be ×{doubt.get('scale', float('nan')):.2g}"
+        scale = doubt.get("scale")  # null where a spread is zero and its error is not
+        told = (
+            f"zero spread on {doubt.get('unspread', 'some')} atoms"
+            if scale is None
+            else f"spreads should be ×{scale:.2g}"
+        )
+        text = f"area {doubt['area']:.3f}\n{told}"
         right.text(0.04, 0.95, text, transform=right.transAxes, va="top", fontsize=9)
     right.text(
         0.97, 0.05, "below the line: overconfident", transform=right.transAxes, ha="right", fontsize=8.5, color=GREY

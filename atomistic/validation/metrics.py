@@ -105,9 +105,10 @@ class DoubtMetrics:
         rank_correlation: Spearman's, of disagreement and force error, over atoms.
         rank_correlation_frames: the same of the largest ones of each frame; NaN with fewer than three frames.
         area: miscalibration area of the force components, with s/√3 as their spread.
-        scale: what the spreads would have to be multiplied by.
+        scale: what the spreads would have to be multiplied by; infinite where one is zero and its error is not.
         largest: disagreement, eV/Å.
         mean: disagreement, eV/Å.
+        unspread: number of atoms on which all members give the same forces.
     """
 
     atoms: int
@@ -117,6 +118,7 @@ class DoubtMetrics:
     scale: float
     largest: float
     mean: float
+    unspread: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

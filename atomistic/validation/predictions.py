@@ -47,6 +47,7 @@ def predict(
     *,
     comm: MPI.Comm | None = None,
     committee: Committee | None = None,
+    names: Sequence[str] | None = None,
     on_done: Callable[[int], None] | None = None,
 ) -> list[Prediction | None]:
     """Evaluate every labelled frame, None for the others (collective).
@@ -58,6 +59,7 @@ def predict(
         potential: what is tested.
         comm: the ranks; None for the calling one alone.
         committee: a `Committee` whose members' forces are compared besides; None for none.
+        names: what the frames are called in messages; by default their numbers.
         on_done: called with the number of each frame that this rank has evaluated.
 
     Raises:
@@ -70,7 +72,7 @@ def predict(
         raise ValidationError(
             f"There is nothing to compare with: none of {len(frames)} frames has an energy, forces or a stress."
         )
-    _check_elements(frames, labelled, potential)
+    _check_elements(frames, labelled, potential, names)
 
     def one(k: int) -> Prediction:
         result = _evaluated(frames[k], potential, committee)
@@ -89,15 +91,18 @@ def predict(
     return predictions
 
 
-def _check_elements(frames: Sequence[LabelledFrame], labelled: Sequence[int], potential: Potential) -> None:
+def _check_elements(
+    frames: Sequence[LabelledFrame], labelled: Sequence[int], potential: Potential, names: Sequence[str] | None
+) -> None:
     """Say at once which elements the potential lacks, and where the first of them is."""
     try:
         potential.check_elements({symbol for k in labelled for symbol in frames[k].atoms.symbols})
     except UnknownElementError as error:
         known = potential.capabilities.elements or frozenset()
         bad = [k for k in labelled if set(frames[k].atoms.symbols) - known]
+        first = str(bad[0]) if names is None else names[bad[0]]
         raise UnknownElementError(
-            f"{error} {len(bad)} of {len(labelled)} frames have them, first frame {bad[0]} ({frames[bad[0]].atoms.symbols})."
+            f"{error} {len(bad)} of {len(labelled)} frames have them, first frame {first} ({frames[bad[0]].atoms.symbols})."
         ) from None
 
 

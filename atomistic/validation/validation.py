@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: A common shift of the energies this many times their scatter (and at least 50 meV per atom) is another zero, not an error.
 _OTHER_ZERO = (5.0, 0.05)
+#: Members whose forces differ by less (eV/Å) say the same.
+_ROUNDING = 1e-10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,7 @@ def validate(
     shift: ShiftChoice = "none",
     doubts: bool = True,
     comm: MPI.Comm | None = None,
+    names: Sequence[str] | None = None,
     on_done: Callable[[int], None] | None = None,
 ) -> Validation:
     """Compare a potential with labelled frames (collective over `comm`; every rank gets the result).
@@ -64,6 +67,7 @@ def validate(
             energies that are tested, and says so.
         doubts: False leaves the members of a committee alone, which is cheaper.
         comm: ranks that share the frames.
+        names: what the frames are called in notes and errors; by default their numbers.
         on_done: called with the number of each frame that this rank has evaluated.
 
     Raises:
@@ -72,7 +76,7 @@ def validate(
         EvaluationError: it failed on every frame.
     """
     committee = _committee_of(potential) if doubts else None
-    predictions = predict(frames, potential, comm=comm, committee=committee, on_done=on_done)
+    predictions = predict(frames, potential, comm=comm, committee=committee, names=names, on_done=on_done)
     used = [
         (frame, prediction)
         for frame, prediction in zip(frames, predictions, strict=True)
@@ -89,7 +93,8 @@ def validate(
     )
     notes = [
         *_left_out(frames),
-        *_failures(predictions),
+        *_failures(predictions, names),
+        *_zero_spread(doubt),
         *suspicions(comparisons, np.array([len(frame.atoms) for frame in frames])),
         *_zero(comparisons.get("energy"), shifts),
     ]
@@ -118,8 +123,11 @@ def _doubt(
     doubts = doubts_of(predictions, forces)
     spreads = _on_rows(predictions, forces, "spreads")
     errors = np.linalg.norm(forces.errors, axis=1)
+    # Rounding is neither spread nor error.
+    spreads = np.where(spreads < _ROUNDING, 0.0, spreads)
+    components = np.where((spreads[:, None] == 0.0) & (np.abs(forces.errors) < _ROUNDING), 0.0, forces.errors)
     # One spread for the three components of an atom: s² sums over them.
-    found = calibration(forces.errors, np.repeat(spreads[:, None] / np.sqrt(3.0), 3, axis=1))
+    found = calibration(components, np.repeat(spreads[:, None] / np.sqrt(3.0), 3, axis=1))
     _, starts = np.unique(forces.frame, return_index=True)  # the rows of a frame follow one another
     of_frames = np.maximum.reduceat(doubts, starts), np.maximum.reduceat(errors, starts)
     metrics = DoubtMetrics(
@@ -130,6 +138,7 @@ def _doubt(
         scale=found.scale,
         largest=float(doubts.max()),
         mean=float(doubts.mean()),
+        unspread=int(np.count_nonzero(spreads == 0.0)),
     )
     return metrics, found
 
@@ -152,9 +161,13 @@ def _left_out(frames: Sequence[LabelledFrame]) -> list[str]:
     found = []
     if len(labelled) < len(frames):
         found.append(f"{len(frames) - len(labelled)} of {len(frames)} frames have no labels and were left out")
-    for name, test in (("energies", has_energy), ("stresses", has_stress)):
-        given = sum((frame.energy if name == "energies" else frame.stress) is not None for frame in labelled)
-        kept = sum(test(frame) for frame in labelled)
+    labels = {
+        "energies": (lambda frame: frame.energy is not None, has_energy),
+        "forces": (lambda frame: frame.forces is not None, lambda frame: frame.forces is not None),
+        "stresses": (lambda frame: frame.stress is not None, has_stress),
+    }
+    for name, (has, compared) in labels.items():
+        given, kept = (sum(test(frame) for frame in labelled) for test in (has, compared))
         if kept < given:
             why = "have atoms that do not count" + (
                 "" if name == "energies" else " or are not periodic in all directions"
@@ -165,16 +178,35 @@ def _left_out(frames: Sequence[LabelledFrame]) -> list[str]:
     return found
 
 
-def _failures(predictions: Sequence[Prediction | None]) -> list[str]:
+def _failures(predictions: Sequence[Prediction | None], names: Sequence[str] | None) -> list[str]:
     """Say on which frames the potential failed."""
     failed = [
         (k, found.failure) for k, found in enumerate(predictions) if found is not None and found.failure is not None
     ]
     if not failed:
         return []
-    listed = ", ".join(str(k) for k, _ in failed[:10]) + (", ..." if len(failed) > 10 else "")
+    listed = ", ".join(str(k) if names is None else names[k] for k, _ in failed[:10]) + (
+        ", ..." if len(failed) > 10 else ""
+    )
     tried = sum(found is not None for found in predictions)
     return [f"the potential failed on {len(failed)} of {tried} frames ({listed}); first: {failed[0][1]}"]
+
+
+def _zero_spread(doubt: DoubtMetrics | None) -> list[str]:
+    """Say where a committee's members agree to the last bit, so that their doubt tells nothing."""
+    if doubt is None or not doubt.unspread:
+        return []
+    if doubt.unspread == doubt.atoms:
+        return [
+            f"the committee's spread is zero on all {doubt.atoms} atoms: its members give the same forces, and its doubt tells "
+            "nothing. Take members that differ"
+        ]
+    wrong = (
+        ""
+        if np.isfinite(doubt.scale)
+        else ", also where the error is not, and no factor makes it as large as the errors"
+    )
+    return [f"the committee's spread is zero on {doubt.unspread} of {doubt.atoms} atoms{wrong}"]
 
 
 def _zero(energies: Comparison | None, shifts: EnergyShifts) -> list[str]:

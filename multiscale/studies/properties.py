@@ -110,7 +110,7 @@ def _follow_story(case: PropertiesCase, run: RunDirectory, comm: MPI.Comm, progr
                 result.members[label] = _measured_members(members, request, label, comm, phase, result.refused)
     if not sets:
         raise refusals[0]
-    result.warnings.extend(warnings_of(result, sets))
+    result.warnings.extend([*warnings_of(result, sets), *unused_references(case, sets)])
     result = PropertiesResult(
         directory=run.path, sets=tuple(sets), members=result.members, refused=result.refused, warnings=result.warnings
     )
@@ -214,6 +214,22 @@ def warnings_of(result: PropertiesResult, sets: list[PropertySet]) -> list[str]:
     for one in sets:
         found += [f"{part} by {one.label} is missing: {reason}" for part, reason in one.failures.items()]
         found += one.warnings
+    return found
+
+
+def unused_references(case: PropertiesCase, sets: list[PropertySet]) -> list[str]:
+    """Say which values of references have nothing beside them, and what was computed instead."""
+    computed = list(dict.fromkeys(p.key for one in sets for p in one.properties))
+    found = []
+    for reference in case.references:
+        for key in reference.values:
+            if key in computed:
+                continue
+            alike = [other for other in computed if other.partition("(")[0] == key.partition("(")[0]]
+            found.append(
+                f"{key} of the reference {reference.name} is left out: it was not computed. Computed were "
+                f"{', '.join(alike or computed)}"
+            )
     return found
 
 

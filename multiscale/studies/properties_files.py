@@ -25,6 +25,8 @@ _UNITS = {
     "number": (1.0, ""),
 }
 _FAULT = (1e3 * EV_PER_A2_IN_J_PER_M2, "mJ/m²")
+#: In volumes per atom.
+_OF_ATOMS = (1.0, "Ω")
 #: Name and symbol of each property.
 _WORDS = {
     "a": ("lattice constant", "a"),
@@ -38,20 +40,22 @@ _WORDS = {
     "zener_ratio": ("Zener's ratio of anisotropy", "A"),
     "vacancy": ("vacancy formation energy", "E_v"),
     "vacancy_unrelaxed": ("vacancy formation energy, unrelaxed", "E_v0"),
-    "vacancy_volume": ("relaxation volume of the vacancy", "ΔV/Ω"),
+    "vacancy_volume": ("relaxation volume of the vacancy", "ΔV_v"),
     "surface": ("surface energy", "γ"),
     "surface_unrelaxed": ("surface energy, unrelaxed", "γ_0"),
     "unstable_fault": ("unstable stacking fault energy", "γ_us"),
     "stacking_fault": ("stacking fault energy", "γ_sf"),
 }
 NOTE = (
-    "Differences are from the first reference that has the value. Vacancies are extrapolated in 1/N, surface energies come from "
-    "the intercept of slabs of several thicknesses; what either leaves open is in properties.csv."
+    "Differences are from the first reference that has the value. Ω is the volume per atom. Vacancies are extrapolated in 1/N, "
+    "surface energies come from the intercept of slabs of several thicknesses; what either leaves open is in properties.csv."
 )
 
 
 def unit_of(key: str) -> tuple[float, str]:
     """Factor from units of Å and eV, and the unit in which a property is told."""
+    if key == "vacancy_volume":
+        return _OF_ATOMS
     return _FAULT if "fault" in key else _UNITS[kind_of(key)]
 
 

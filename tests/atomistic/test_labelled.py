@@ -158,6 +158,22 @@ def test_stress_of_vasp_and_virials(tmp_path):
     assert np.allclose(found.frames[0].stress * GPA, tensor, atol=1e-12)
 
 
+def test_six_numbers_of_a_stress_in_the_order_of_vasp(tmp_path):
+    """`in kB` of OUTCAR is XX YY ZZ XY YZ ZX; a matrix and what ASE found are not touched."""
+    cell = 'Lattice="4 0 0 0 4 0 0 0 5" pbc="T T T" Properties=species:S:1:pos:R:3'
+    tensor = np.array([[1.0, 0.1, 0.2], [0.1, 2.0, 0.3], [0.2, 0.3, 3.0]])  # GPa, positive in tension
+    vasp = LabelOptions(stress_unit="kbar", stress_positive="compression", stress_order="vasp")
+    voigt = replace(vasp, stress_order="voigt")
+    six = " ".join(str(-10.0 * tensor[i, j]) for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2), (2, 0)))
+    nine = " ".join(map(str, (-10.0 * tensor).ravel()))
+    for name, values in (("dft_stress", six), ("dft_stress", nine), ("stress", nine)):
+        path = text(tmp_path / "a.xyz", f'{cell} {name}="{values}"')
+        assert np.allclose(read_frames(path, options=vasp)[0].stress * GPA, tensor, atol=1e-12)
+    shuffled = read_frames(text(tmp_path / "a.xyz", f'{cell} dft_stress="{six}"'), options=voigt)[0].stress * GPA
+    assert np.allclose(shuffled[[1, 0, 0], [2, 2, 1]], [0.1, 0.3, 0.2], atol=1e-12)
+    assert "got 'outcar'" in refusal(LabelOptions, stress_order="outcar")
+
+
 def test_one_of_stress_and_virial_is_taken(tmp_path):
     header = 'Lattice="4 0 0 0 4 0 0 0 5" pbc="T T T" Properties=species:S:1:pos:R:3 stress="0.1 0 0 0 0.1 0 0 0 0.1"'
     plain = read_labelled(text(tmp_path / "a.xyz", f'{header} virial="16 0 0 0 16 0 0 0 16"'))
@@ -219,14 +235,29 @@ def test_files_that_are_not_what_they_should_be(tmp_path):
     assert "got 'all'" in refusal(read_frames, tmp_path / "data.extxyz", index="all")
 
 
-@pytest.mark.parametrize(("index", "count"), [(":", 5), ("1:3", 2), ("::2", 3), ("-2:", 2), ("3", 1), ("-1", 1)])
-def test_some_of_the_frames(tmp_path, index, count):
+@pytest.mark.parametrize(
+    ("index", "numbers"),
+    [
+        (":", [0, 1, 2, 3, 4]),
+        ("1:3", [1, 2]),
+        ("1::2", [1, 3]),
+        ("-2:", [3, 4]),
+        (":-3:-1", [4, 3]),
+        ("3", [3]),
+        ("-1", [4]),
+    ],
+)
+def test_some_of_the_frames_with_their_numbers_in_the_file(tmp_path, index, numbers):
     write_frames(tmp_path / "a.extxyz", [frame(k, energy=float(k)) for k in range(5)])
     with connect(tmp_path / "a.db", serial=True) as database:
         for k in range(5):
             database.write(evaluated(k))
-    assert len(read_frames(tmp_path / "a.extxyz", index=index)) == count
-    assert len(read_frames(tmp_path / "a.db", index=index)) == count
+    found = read_labelled(tmp_path / "a.extxyz", index=index)
+    assert found.numbers == numbers
+    assert [f.energy for f in found.frames] == numbers
+    found = read_labelled(tmp_path / "a.db", index=index)
+    assert found.numbers == numbers
+    assert [f.energy for f in found.frames] == [evaluated(k).get_potential_energy() for k in numbers]
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):

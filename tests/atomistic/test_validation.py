@@ -188,6 +188,13 @@ def test_only_what_means_something_is_compared():
     assert "stresses of 2 frames" in notes
 
 
+def test_every_kind_of_label_that_is_missing_is_told():
+    frames = [labelled(rattled(k)) for k in range(4)]
+    for name, told in (("energy", "energies"), ("forces", "forces"), ("stress", "stresses")):
+        missing = [replace(frames[0], **{name: None}), *frames[1:]]
+        assert validate(missing, potential()).notes == (f"1 of 4 frames have no {told}",)
+
+
 def test_a_frame_that_fails_is_told_and_breaks_every_contract():
     frames = [labelled(rattled(0)), labelled(rattled(1) * (2, 1, 1)), labelled(rattled(2))]
     found = validate(frames, potential(refuse=8))
@@ -195,6 +202,8 @@ def test_a_frame_that_fails_is_told_and_breaks_every_contract():
     assert found.predictions[1].failure == "RuntimeError: no such structure"
     assert found.comparisons["forces"].frame.max() == 2
     assert "failed on 1 of 3 frames (1)" in found.notes[0]
+    named = validate(frames, potential(refuse=8), names=["5 of a.db", "6 of a.db", "0 of b.db"])
+    assert "failed on 1 of 3 frames (6 of a.db)" in named.notes[0]
     outcome = Contract.from_mapping({"forces_rmse": "1 eV/A"}).check(found.metrics)
     assert not outcome.passed
     assert outcome.broken[0].bound.name == "failed frames"
@@ -246,8 +255,29 @@ def test_doubt_beside_error():
     assert doubt.largest == pytest.approx(doubts.max())
     assert doubt.scale == pytest.approx(np.sqrt(np.mean((mean / (spread[:, None] / np.sqrt(3))) ** 2)))
     assert found.metrics.value("miscalibration_area") == pytest.approx(found.calibration.area)
+    assert doubt.unspread == 0
     assert validate(frames, committee, doubts=False).metrics.doubt is None
     assert validate(frames, potential()).metrics.doubt is None
+
+
+def test_members_that_agree_are_told():
+    planted = np.array([[0.1, 0.0, 0.0], [0.2, 0.0, 0.0], [0.0, 0.0, 0.0], [0.3, 0.0, 0.0]])
+    frames = [labelled(rattled(k)) for k in range(3)]
+
+    def found(*factors):
+        members = [potential(force=np.asarray(factor)[:, None] * planted) for factor in factors]
+        return validate(frames, committee_potential(Committee(members)))
+
+    same = found(*[np.ones(4)] * 3)  # the mean of three equal numbers is theirs to rounding only
+    assert same.metrics.doubt.unspread == 12
+    assert np.isinf(same.metrics.doubt.scale)
+    assert "spread is zero on all 12 atoms" in same.notes[0]
+    some = found([1.0, 1.0, 1.0, 1.0], [1.0, 2.0, 2.0, 2.0])  # the first atom: certain and wrong; the third: right
+    assert some.metrics.doubt.unspread == 6
+    assert "zero on 6 of 12 atoms, also where the error is not" in some.notes[0]
+    right = found([0.0, 1.0, 1.0, 1.0], [0.0, 2.0, 2.0, 2.0])
+    assert np.isfinite(right.metrics.doubt.scale)
+    assert right.notes == ("the committee's spread is zero on 6 of 12 atoms",)
 
 
 def test_calibration_of_known_distributions():

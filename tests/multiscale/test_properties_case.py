@@ -10,6 +10,7 @@ import pytest
 from mpi4py import MPI
 
 from atomistic.errors import CrystalError
+from atomistic.properties import Property
 from multiscale import PropertiesCase, run_properties
 from multiscale.cli import main
 from multiscale.config import CaseError, load_case
@@ -49,6 +50,7 @@ def test_potentials_stand_side_by_side(run):
     # Units cross once: eV/Å³ to GPa, eV/Å² to mJ/m² and J/m².
     assert table.loc["C11", "eam-al"] == pytest.approx(run.value("eam-al", "C11") * 160.2176634, rel=1e-12)
     assert table.loc["surface(111)", "unit"] == "J/m²"
+    assert table.loc["vacancy_volume", "unit"] == "Ω"
     assert table.loc["stacking_fault(111)", "unit"] == "mJ/m²"
     assert table.loc["stacking_fault(111)", "experiment"] == pytest.approx(166.0, rel=1e-6)
     assert table.loc["a", "experiment"] == pytest.approx(4.05, rel=1e-12)
@@ -69,6 +71,19 @@ def test_differences_are_from_the_first_reference_that_has_the_value(run):
         100.0 * (run.value("eam-al", "vacancy") / 0.65 - 1.0), rel=0.01
     )
     assert rows["E_coh"].get("eam-al, difference (%)") is None
+
+
+def test_a_reference_without_a_computed_value_is_told():
+    values = {"surface(210)": "1 J/m^2", "a": "4.05 angstrom", "C11": "114 GPa"}
+    case = PropertiesCase(potentials=["eam-al"], references=[{"name": "PBE", "values": values}], **SMALL)
+    keys = ("a", "vacancy", "surface(111)", "surface(100)")
+    known = [
+        properties.PropertySet(label="x", potential="x", properties=tuple(Property(key=k, value=1.0) for k in keys))
+    ]
+    assert properties.unused_references(case, known) == [
+        "surface(210) of the reference PBE is left out: it was not computed. Computed were surface(111), surface(100)",
+        f"C11 of the reference PBE is left out: it was not computed. Computed were {', '.join(keys)}",
+    ]
 
 
 def test_the_details_agree_with_the_table(run):

@@ -14,6 +14,7 @@ from atomistic.errors import ValidationError
 from atomistic.potentials import load_potential
 from multiscale import cli
 from multiscale.validation_cli import potential_of, shift_of
+from multiscale.validation_plots import draw_doubt
 from tests.mpi import run_mpi
 
 ROOT = Path(__file__).parents[2]
@@ -98,6 +99,57 @@ def test_doubt_of_a_committee_is_in_the_report(tmp_path, capsys):
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert 0.0 < results["validation"]["doubt"]["area"] < 0.5
     assert 'id="doubt"' in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_a_committee_without_spread_is_drawn_and_told(tmp_path):
+    """Members that agree leave no factor, which results.json has as null; the figure says so."""
+    random = np.random.default_rng(0)
+    data = {
+        "forces_reference": random.normal(size=(5, 3)),
+        "forces_predicted": random.normal(size=(5, 3)),
+        "forces_group": np.array(["(none)"] * 5),
+        "doubts": np.zeros(5),
+        "calibration_expected": np.linspace(0.0, 1.0, 11),
+        "calibration_observed": np.zeros(11),
+    }
+    doubt = {"area": 0.5, "scale": None, "unspread": 5, "rank_correlation": None}
+    figure = draw_doubt(data, doubt)
+    assert any("zero spread on 5 atoms" in text.get_text() for text in figure.axes[1].texts)
+    figure.savefig(tmp_path / "doubt.png", dpi=20)
+
+
+def test_frames_are_found_again_in_their_files(tmp_path, capsys):
+    """Two files, a selection and labels without a value: numbers are those in the files."""
+    header = 'Lattice="9 0 0 0 9 0 0 0 9" pbc="T T T" Properties=species:S:1:pos:R:3:REF_forces:R:3 REF_energy=0'
+    for name, values in (("a.xyz", (0, 0, 0)), ("b.xyz", (0, 9, "nan"))):
+        (tmp_path / name).write_text("".join(f"1\n{header}\nAl 0 0 0 {value} 0 0\n" for value in values))
+    files = tmp_path / "a.xyz", tmp_path / "b.xyz"
+    options = "--potential", "emt", "--frames", "1:3"
+    assert command(*files, *options, output=tmp_path / "wrong") == 2
+    complained = capsys.readouterr().err
+    assert f"forces of frame 2 of {files[1]}" in complained
+    assert "--nan-is-missing" in complained
+    assert "nan_is_missing" not in complained
+    assert command(*files, *options, "--nan-is-missing", output=tmp_path / "run") == 0
+    printed = capsys.readouterr().out
+    assert f"largest in frame 1 of {files[1]}, atom 0" in printed
+    assert "1 of 4 frames have no forces" in printed
+    rows = list(csv.DictReader((tmp_path / "run" / "frames.csv").open()))
+    assert [(row["file"], row["frame"]) for row in rows] == [(str(f), str(k)) for f in files for k in (1, 2)]
+    worst = json.loads((tmp_path / "run" / "results.json").read_text())["validation"]["rows"][1]
+    assert (worst["worst_file"], worst["worst_frame"]) == (str(files[1]), 1)
+
+
+def test_errors_name_the_flags_and_vasps_numbers_are_read(tmp_path, capsys):
+    cell = 'Lattice="4.05 0 0 0 4.05 0 0 0 4.05" pbc="T T T" Properties=species:S:1:pos:R:3'
+    (tmp_path / "a.xyz").write_text(f'1\n{cell} dft_stress="-10 -20 -30000 -4 -5 -6"\nAl 0 0 0\n')
+    assert command(tmp_path / "a.xyz", "--potential", "emt", output=tmp_path / "wrong") == 2
+    complained = capsys.readouterr().err
+    assert "Give --stress-unit kbar or GPa, and --stress-positive" in complained
+    assert "--vasp-stress" in complained
+    assert command(tmp_path / "a.xyz", "--potential", "emt", "--vasp-stress", output=tmp_path / "run") == 0
+    with np.load(tmp_path / "run" / "validation.npz") as found:
+        assert found["stress_reference"][0] * 1602.176634 == pytest.approx([10, 20, 30000, 5, 6, 4])
 
 
 @pytest.mark.parametrize(
