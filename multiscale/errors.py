@@ -1,5 +1,9 @@
 """Cases whose keys fit together but whose physics does not, as far as it is the studies that find out."""
 
+from __future__ import annotations
+
+from typing import Any
+
 
 class StudyError(ValueError):
     """What a study refuses to compute: the message says what was given, what was expected and what to do."""
@@ -27,6 +31,20 @@ class StructureFileError(StudyError):
 
 class NothingToLearnError(StudyError):
     """A student without anything to learn from before the run."""
+
+
+class LearningStoppedError(RuntimeError):
+    """A learning that did not get where it should: stopped before the run's end, or with a contract that is not kept.
+
+    All is written, and every rank raises it.
+
+    Attributes:
+        result: what the study would have returned.
+    """
+
+    def __init__(self, message: str, *, result: Any = None) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 class SpreadError(StudyError):

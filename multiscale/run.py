@@ -136,9 +136,11 @@ class RunDirectory:
             return f"{self.path} is a file. Choose another directory with -o"
         if self.path.is_dir() and any(self.path.iterdir()):
             if not force and not self._left_by_a_mistake():
+                learning = self.file("learning/manifest.json").is_file()
+                force_does = "go on with its learning with --force" if learning else "write over it with --force"
                 return (
-                    f"{self.path} is not empty. Choose another directory with -o, or write over it with --force, which keeps "
-                    "quantum results"
+                    f"{self.path} is not empty. Choose another directory with -o, or {force_does}, which keeps "
+                    f"{'what was taught and ' if learning else ''}quantum results"
                 )
             for stale in ("events.jsonl", "results.json", "report.html"):
                 (self.path / stale).unlink(missing_ok=True)

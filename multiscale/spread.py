@@ -139,6 +139,7 @@ def complete_spread(directory: str | Path, *, comm: MPI.Comm, progress: Progress
     """
     from multiscale.config.load import STUDIES
     from multiscale.report import make_report
+    from multiscale.studies.learning_effect import warn_of_effect
 
     progress = progress or Progress.silent()
     run = RunDirectory.reopen(directory, comm=comm)
@@ -152,6 +153,8 @@ def complete_spread(directory: str | Path, *, comm: MPI.Comm, progress: Progress
             "the heads of a taught potential"
         )
     carry_spread(case, run, comm=comm, progress=progress, asked=True)
+    if run.writes:
+        warn_of_effect(run)
     run.record(status="finished")
     if comm.rank == 0:
         make_report(run.path)

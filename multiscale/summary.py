@@ -48,10 +48,12 @@ NAMES = (
     "time of the equilibrium",
 )
 """Quantities in the order in which they are told, as far as a run has them."""
+COMPARED = ("W_sep", "W_rel", "σ_max", "2γ", "K_G", "K_+", "P_max")
+"""Symbols of what is told before and after learning and by the oracle, in place of the plain result."""
 
 
 def summary_lines(directory: Path) -> list[str]:
-    """Warnings, one a line, then at most six quantities; nothing where a run left no results."""
+    """Warnings, one a line, at most six quantities, and what learning has changed; nothing where a run left no results."""
     path = directory / "results.json"
     if not path.is_file():
         return []
@@ -60,12 +62,26 @@ def summary_lines(directory: Path) -> list[str]:
     for quantity in results.get("quantities", []):
         if isinstance(quantity.get("value"), int | float):
             found.setdefault(quantity["name"], quantity)
+    effects = [e for e in (results.get("learning_effect") or {}).get("effects", []) if e["symbol"] in COMPARED]
+    for effect in effects:
+        found.pop(effect["name"], None)
     told = [found[name] for name in NAMES if name in found][:MOST]
     return [
         *(f"warning: {warning}" for warning in results.get("warnings", [])),
         *table_lines((results.get("properties") or {}).get("rows", [])),
         *(f"{q['name']}: {q['value']:.4g}{_spread(q)} {q['unit']}".rstrip() for q in told),
+        *map(effect_line, effects),
     ]
+
+
+def effect_line(effect: Mapping[str, Any]) -> str:
+    """A result before and after learning and by the oracle, as far as they are known."""
+    parts = []
+    for name, words in (("before", "before learning"), ("after", "after"), ("oracle", "by the oracle")):
+        if effect[name] is not None:
+            spread = _spread(effect) if name == "after" else ""
+            parts.append(f"{effect[name]:.4g}{spread} {effect['unit']}".rstrip() + f" {words}")
+    return f"{effect['name']}: {', '.join(parts)}"
 
 
 def _spread(quantity: Mapping[str, Any]) -> str:

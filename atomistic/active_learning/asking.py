@@ -16,6 +16,9 @@ from atomistic.errors import EvaluationError, ExcerptError
 from atomistic.labelled import LabelledFrame, write_frames
 from atomistic.ranks import on_first_rank
 
+SYMMETRIC = 1e-5
+"""Disagreement, eV/Å, below which a first check is that of a structure without forces."""
+
 
 def checked(session: Session) -> bool:
     """Look at the doubt; return whether the run goes on."""
@@ -35,6 +38,12 @@ def checked(session: Session) -> bool:
     session.check(check)
     if not judged.trusted:
         return not _asks(session, judged)
+    if not account.trusted_checked and judged.largest < SYMMETRIC:
+        text = (
+            f"The first check finds {judged.largest:.1g} eV/Å: where symmetry leaves no forces, as in a perfect crystal, members "
+            "agree whatever they know. Start from displaced atoms or at a temperature"
+        )
+        session.note("symmetric", text, {"disagreement": judged.largest})
     session.trusted, account.trusted_checked = session.run.snapshot(), True
     session.home = here
     session.passed.clear()
@@ -116,7 +125,8 @@ def label_stage(session: Session) -> None:
         and len(outcomes) < len(found)
     ):
         if account.asked >= options.budget:
-            spent = f"all {options.budget} calculations of the oracle are made; a larger budget goes on"
+            first = f", {options.spent} of them for first frames" if options.spent else ""
+            spent = f"all {options.budget + options.spent} calculations of the oracle are made{first}; a larger budget goes on"
             break
         answer = _asked(session, found[len(outcomes)], trigger)
         if answer.kind == "budget":

@@ -41,6 +41,7 @@ class LearningOptions:
         contract_stops: what ends the loop: "lost", a retrained potential that breaks a contract which an earlier one kept;
             "failed", any potential that breaks it.
         check_start: whether the first state of the run is checked before any step.
+        spent: calculations of the oracle made before the loop; not in `budget`, only told with it.
     """
 
     threshold: float
@@ -55,6 +56,7 @@ class LearningOptions:
     save_every: int = 20
     contract_stops: str = "lost"
     check_start: bool = True
+    spent: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
@@ -73,6 +75,7 @@ class LearningOptions:
             "frames_per_trigger": 1,
             "neighbours": 0,
             "save_every": 1,
+            "spent": 0,
         }
         for name, low in least.items():
             value = getattr(self, name)
@@ -90,7 +93,7 @@ class Event:
 
     Attributes:
         kind: "trained", "trigger", "labelled", "known", "oracle failed", "broken", "validated", "resumed", "continued",
-            "stopped"; to `report` alone, not kept: "check", "training", "asking".
+            "symmetric", "stopped"; to `report` alone, not kept: "check", "training", "asking".
         round: trainings finished then, less one: 0 is the first potential.
         step: of the run.
         text: one sentence.

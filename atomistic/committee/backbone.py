@@ -56,7 +56,7 @@ class Backbone:
         if not isinstance(self.potential.site_model, SevenNetSites):
             raise CommitteeError(
                 f"Heads need the layers of a SevenNet model; {self.potential.capabilities.name!r} is none. Use sevennet-0 or "
-                "another SevenNet model as backbone, or a committee of several potentials."
+                "another SevenNet model as backbone; to teach anything else give a student of your own (factory)."
             )
         self._modules = dict(self.potential.calculator.model._modules)
         gates = [name for name in self._modules if name.endswith("equivariant_gate")]

@@ -21,9 +21,11 @@ def predictor(case: Any) -> Callable[..., Any]:
     def predict(case: Any, **options: Any) -> tuple[list[tuple[str, str]], list[str]]:
         from multiscale.config.learning_coupled import learning_rows
         from multiscale.spread import prediction
+        from multiscale.studies.learning_checks import coupled_prediction
 
         expected = prediction(case)
+        learning = coupled_prediction(case)
         rows, warnings = function(case, **options)
-        return [*rows, *learning_rows(case), *expected[0]], [*warnings, *expected[1]]
+        return [*rows, *learning_rows(case), *expected[0]], [*warnings, *learning, *expected[1]]
 
     return predict

@@ -20,6 +20,7 @@ from multiscale.studies.active_learning_run import along_load, build_run, build_
 from multiscale.studies.interface import one_torch_thread
 from multiscale.studies.launch import launch
 from multiscale.studies.learning_build import Lesson, force_error, prepare, teach
+from multiscale.studies.learning_checks import oracle_warnings, require_end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,8 @@ def run_active_learning(
 
     Raises:
         ValueError: with its cause, for what the potential, the oracle, the student, the structure or the data cannot be.
+        LearningStoppedError: the learning stopped before the run's end, or ended with its contract not kept. All is written;
+            the error's `result` is what would have been returned, and the same call with `force` goes on.
     """
     return launch(case, _follow_story, directory=directory, comm=comm, progress=progress, force=force)
 
@@ -103,7 +106,11 @@ def _follow_story(
         end = learner.frame().atoms
         _write_atoms(run, "end.extxyz", end)
         path = files.write_learning(run, lesson, result, before=before)
-        warnings = [*warnings_of(case), *files.learning_warnings(result, case.learning, before=before)]
+        warnings = [
+            *warnings_of(case),
+            *_symmetric(result),
+            *files.learning_warnings(result, case.learning, before=before),
+        ]
         run.write_json(
             "results.json",
             {
@@ -113,7 +120,7 @@ def _follow_story(
             },
         )
         run.record(potential=describe_potential(result.potential), engine=describe_potential(lesson.oracle))
-    return ActiveLearningResult(
+    told = ActiveLearningResult(
         directory=run.path,
         start=start,
         end=end,
@@ -123,6 +130,8 @@ def _follow_story(
         potential_file=path,
         warnings=warnings,
     )
+    require_end(result, directory=run.path, told=told)
+    return told
 
 
 def _start(case: ActiveLearningCase, comm: MPI.Comm) -> tuple[Potential, Atoms]:
@@ -146,10 +155,15 @@ def _write_atoms(run: RunDirectory, name: str, atoms: Atoms) -> None:
         write_atomically(run.file(name), text.getvalue())
 
 
+def _symmetric(result: LearningResult) -> list[str]:
+    """A start about which no committee can doubt."""
+    return [event.text for event in result.events if event.kind == "symmetric"][:1]
+
+
 def warnings_of(case: ActiveLearningCase) -> list[str]:
     """What a user should know before trusting the numbers."""
-    found = []
     learning = case.learning
+    found = oracle_warnings(case)
     steps = case.run.steps
     if learning.check_every > steps:
         found.append(
@@ -172,6 +186,12 @@ def predict(case: ActiveLearningCase, *, comm: MPI.Comm = MPI.COMM_WORLD) -> tup
     return prediction_rows(case, start, lesson), warnings_of(case)
 
 
+def _calls(budget: int, steps: int) -> str:
+    """The budget, and what part of always asking it is where the run is long enough for that to mean something."""
+    share = f", {100.0 * budget / steps:.3g}% of asking at every step" if steps >= files.FEW else ""
+    return f"at most {budget}{share}"
+
+
 def prediction_rows(case: ActiveLearningCase, start: Atoms, lesson: Lesson) -> list[tuple[str, str]]:
     """What `validate` prints."""
     learning, steps = case.learning, case.run.steps
@@ -182,7 +202,7 @@ def prediction_rows(case: ActiveLearningCase, start: Atoms, lesson: Lesson) -> l
         ("atoms", f"{len(start)} ({start.symbols.formula.format('reduce')})"),
         ("run", f"{case.run.type}, {'at most ' if case.run.type == 'relaxation' else ''}{steps} steps"),
         ("oracle", lesson.oracle.capabilities.name),
-        ("oracle calls", f"at most {learning.budget}, {100.0 * learning.budget / steps:.3g}% of asking at every step"),
+        ("oracle calls", _calls(learning.budget, steps)),
         ("first frames", known),
         ("held-out frames", str(len(lesson.held_out))),
         ("checks of the committee", f"{steps // learning.check_every}, threshold {learning.threshold:g} eV/Å"),

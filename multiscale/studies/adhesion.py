@@ -103,6 +103,7 @@ def run_adhesion(
         ValueError: with its cause, for what the potential, the crystal, the zone or the files cannot do.
         ConvergenceError: the specimen has no equilibrium at a load; what was computed is written.
         HandshakeConvergenceError: the same with a zone of atoms.
+        LearningStoppedError: the learning stopped or did not keep its contract; all is written, and `result` is the result.
     """
     return launch(case, _story(case), directory=directory, comm=comm, progress=progress, force=force)
 

@@ -66,6 +66,7 @@ def run_fracture(
     Raises:
         ValueError: with its cause, for what the potential, the crystal, the zone or the load cannot do.
         HandshakeConvergenceError: the path broke off; what was found until then is written.
+        LearningStoppedError: the learning stopped or did not keep its contract; all is written, and `result` is the result.
     """
     return launch(
         case,

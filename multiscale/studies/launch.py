@@ -8,6 +8,7 @@ from pathlib import Path
 from mpi4py import MPI
 
 from multiscale.config.common import CheckedCase
+from multiscale.errors import LearningStoppedError
 from multiscale.progress import Progress
 from multiscale.report import make_report
 from multiscale.run import RunDirectory
@@ -33,7 +34,8 @@ def launch[Case: CheckedCase, Result](
         comm: the ranks.
         progress: shown on rank 0; silent if None.
         force: write into a directory that is not empty.
-        reported: an error that leaves results behind: a report is made of them before it is raised.
+        reported: an error that leaves results behind: a report is made of them before it is raised, as it always is of a
+            learning that stopped.
 
     Returns:
         What the story returns, on every rank.
@@ -48,8 +50,11 @@ def launch[Case: CheckedCase, Result](
         carry_spread(case, run, comm=comm, progress=progress)
     except BaseException as error:
         run.fail(error, phases=progress.seconds)
-        if isinstance(error, reported) and comm.rank == 0:
+        if isinstance(error, (LearningStoppedError, reported)) and comm.rank == 0:
             make_report(run.path)
+        if isinstance(error, LearningStoppedError):
+            # Every rank meets it, and none must take rank 0, still at its report, for lost.
+            comm.Barrier()
         raise
     run.finish("finished", phases=progress.seconds)
     if comm.rank == 0:

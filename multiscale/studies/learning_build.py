@@ -35,6 +35,7 @@ from multiscale.config.base import either, nearest
 from multiscale.config.learning import LearningModel, StudentModel
 from multiscale.errors import NothingToLearnError, StudyError
 from multiscale.failures import caused_by
+from multiscale.studies.learning_checks import check_held_out
 
 STATE = "learning"
 """Folder of the loop in a run directory: data set, potentials, and the state from which it goes on."""
@@ -107,9 +108,12 @@ def prepare(
         oracle.check_elements(structures[0].symbols)
     with caused_by("learning", "data"):
         initial, held_out = _read(learning.data.initial), _read(learning.data.held_out)
+    known = {symbol for atoms in (*structures, *(frame.atoms for frame in initial)) for symbol in atoms.symbols}
+    start = taught_before(potential, device=device)
+    check_held_out(held_out, known=known if start is None else known | set(start.capabilities.elements or known))
     with caused_by("learning", "contract"):
         contract = make_contract(learning.contract)
-    spent, start = 0, taught_before(potential, device=device)
+    spent = 0
     if not initial and start is None and learning.data.frames == 0:
         raise NothingToLearnError(
             "the student has nothing to learn from before the run. Give data.initial, data.frames from 1, or a potential that "
@@ -194,6 +198,7 @@ def make_options(learning: LearningModel, *, spent: int = 0) -> LearningOptions:
         neighbours=learning.neighbours,
         ceiling=learning.ceiling,
         contract_stops=learning.contract_stops,
+        spent=spent,
     )
 
 

@@ -16,6 +16,7 @@ from multiscale.report_words import engine_name
 from multiscale.run import RunDirectory
 from multiscale.studies import learning_files as files
 from multiscale.studies.learning_build import Lesson
+from multiscale.studies.learning_checks import oracle_warnings
 
 BEFORE, ORACLE = "before", "oracle"
 """Folders of the study by the untaught potential and by the oracle, in the run directory."""
@@ -23,6 +24,11 @@ TABLE = "learning_effect.csv"
 """The comparison, in the run directory."""
 COMPARED = ("a", "C′", "W_sep", "W_rel", "σ_max", "2γ", "E*", "K_G", "K_+", "K_−", "ΔE", "P_max", "Δ_0", "W_tot")
 """Symbols of the results that are compared, in this order."""
+
+ROUNDING = 1e-4
+"""Relative difference up to which two results are the same: the last figure of the report's percentages."""
+DEVIATIONS = 3
+"""Standard deviations of the members beyond which the oracle's value is not in their spread."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +57,7 @@ class Effect:
         before: by the untaught potential.
         after: by the taught one.
         oracle: by the oracle.
+        std: of `after` over the members; None where they were not run.
     """
 
     name: str
@@ -59,6 +66,7 @@ class Effect:
     before: float | None
     after: float | None
     oracle: float | None
+    std: float | None = None
 
     @property
     def error_before(self) -> float | None:
@@ -139,6 +147,7 @@ def write_effect(run: RunDirectory, case: AdhesionCase | FractureCase, schooling
     after["quantities"] = [*after.get("quantities", []), *files.told(rows)]
     after["warnings"] = [
         *after.get("warnings", []),
+        *oracle_warnings(case),
         *files.learning_warnings(result, case.learning, before=schooling.error_before),
     ]
     after["learning"] = files.learning_section(result, lesson, before=schooling.error_before, path=schooling.file)
@@ -150,6 +159,47 @@ def write_effect(run: RunDirectory, case: AdhesionCase | FractureCase, schooling
     run.write_json("results.json", after)
     _write_table(run, effects)
     return effects
+
+
+def warn_of_effect(run: RunDirectory) -> None:
+    """Put the spread beside the comparison, and what learning did not mend into the warnings of ``results.json``.
+
+    Called again, after a spread that is made again, it replaces what it said before; on the rank that writes.
+    """
+    results = read_results(run.path) or {}
+    taught, rows = results.get("learning_effect"), (results.get("spread") or {}).get("rows", [])
+    if not taught:
+        return
+    found = []
+    for kept in taught["effects"]:
+        kept["std"] = next(
+            (row["std"] for row in rows if row["symbol"] == kept["symbol"] and row["value"] == kept["after"]), None
+        )
+        found += effect_warnings(Effect(**kept))
+    before = taught.get("warnings", [])
+    results["warnings"] = [*(text for text in results.get("warnings", []) if text not in before), *found]
+    taught["warnings"] = found
+    run.write_json("results.json", results)
+
+
+def effect_warnings(effect: Effect) -> list[str]:
+    """What a reader should know of a result that learning left, or made, wrong: one sentence, or none."""
+    if effect.after is None or effect.oracle is None:
+        return []
+    apart, reasons = abs(effect.after - effect.oracle), []
+    least = ROUNDING * abs(effect.oracle)
+    if effect.std is not None and apart > max(DEVIATIONS * effect.std, least):
+        reasons.append(
+            f"they are more than {DEVIATIONS} standard deviations of the members apart, so the spread does not tell the error"
+        )
+    if effect.before is not None and apart > abs(effect.before - effect.oracle) + least:
+        reasons.append(f"before learning it was {effect.before:.4g}, nearer to the oracle's")
+    if not reasons:
+        return []
+    spread = "" if effect.std is None else f" ± {effect.std:.2g}"
+    unit = f" {effect.unit}" if effect.unit else ""
+    values = f"{effect.after:.4g}{spread}{unit} after learning, {effect.oracle:.4g}{unit} by the oracle"
+    return [f"{effect.name} ({effect.symbol}): {values}; {'; '.join(reasons)}"]
 
 
 def note(case: AdhesionCase | FractureCase, schooling: Schooling) -> str:

@@ -12,9 +12,12 @@ from atomistic.active_learning import Event, LearningResult
 from multiscale.config.learning import LearningModel
 from multiscale.run import RunDirectory
 from multiscale.studies.learning_build import Lesson
+from multiscale.studies.learning_checks import where_stopped
 
 FORCE = "eV/Å"
 Row = tuple[str, str, float | int | str | None, str, str]
+FEW = 20
+"""Steps of a run below which calls in parts of always asking say nothing."""
 PASSING = ("check", "training", "asking")
 """Events that only tell that something begins: not written."""
 
@@ -113,17 +116,11 @@ def quantities(result: LearningResult, lesson: Lesson, *, before: float | None) 
     """Rows of the report: what learning cost and what it brought."""
     calls = result.oracle_calls + lesson.spent
     threshold = lesson.options.threshold
-    first = f"{lesson.spent} of them before the run" if lesson.spent else "all during the run"
+    first = f"{lesson.spent} of them for first frames, before the run" if lesson.spent else "all during the run"
     rows: list[Row] = [
         ("end of the learning", "", result.stop, "", result.text),
         ("oracle calls", "N_q", calls, "", f"{first}; {result.failures} failed"),
-        (
-            "oracle calls against always asking",
-            "",
-            100.0 * calls / result.always,
-            "%",
-            f"the oracle alone would have been asked {result.always} times for these steps",
-        ),
+        *_against_always(calls, result.always),
         ("trainings", "", result.rounds + 1, "", "the first one before the run"),
         ("steps of the run", "", result.steps, "", f"{result.steps_made} made, those taken back included"),
     ]
@@ -145,6 +142,14 @@ def quantities(result: LearningResult, lesson: Lesson, *, before: float | None) 
     return rows
 
 
+def _against_always(calls: int, always: int) -> list[Row]:
+    """Calls in parts of those that the oracle alone would have needed; not of a run of a few steps."""
+    if always < FEW:
+        return []
+    note = f"the oracle alone would have been asked {always} times for these steps"
+    return [("oracle calls against always asking", "", 100.0 * calls / always, "%", note)]
+
+
 def _fall(before: float | None, after: float) -> str:
     return "" if before is None or not after else f"{before / after:.3g} times less than before teaching"
 
@@ -158,7 +163,7 @@ def learning_section(
         "text": result.text,
         "oracle": lesson.oracle.capabilities.name,
         "oracle_calls": result.oracle_calls + lesson.spent,
-        "share_of_always": (result.oracle_calls + lesson.spent) / result.always,
+        "share_of_always": (result.oracle_calls + lesson.spent) / result.always if result.always >= FEW else None,
         "threshold": lesson.options.threshold,
         "taught": None if path is None else path.name,
         "held_out_before": before,
@@ -178,8 +183,8 @@ def learning_warnings(result: LearningResult, learning: LearningModel, *, before
     found = []
     if result.stop != "finished":
         found.append(
-            f"the learning stopped before the run's end, at step {result.steps}: {result.text}. The same case with --force goes "
-            "on from there"
+            f"the learning stopped before the run's end, at {where_stopped(result)}: {result.text}. The same case "
+            "with --force goes on from there"
         )
     if result.failures:
         found.append(f"{result.failures} calculations of the oracle failed; their structures are in learning/failed")

@@ -31,7 +31,8 @@ from multiscale.spread import carry_spread
 from multiscale.studies import learning_files as files
 from multiscale.studies.launch import launch
 from multiscale.studies.learning_build import force_error, prepare, teach
-from multiscale.studies.learning_effect import BEFORE, ORACLE, Schooling, write_effect
+from multiscale.studies.learning_checks import check_data, require_end
+from multiscale.studies.learning_effect import BEFORE, ORACLE, Schooling, warn_of_effect, write_effect
 from multiscale.studies.learning_run import CutLarge, small_cell
 
 _SAME = 1e-11
@@ -73,6 +74,7 @@ def _tell[Result](
     teaching: Teaching[Result], case: Taught, run: RunDirectory, comm: MPI.Comm, progress: Progress
 ) -> Result:
     """Before, the oracle, the lesson, after, and what differs (collective)."""
+    check_data(case)
     learning, plain = learning_of(case), case.model_copy(update={"learning": None, "spread": "none"})
     if learning.before:
         with progress.phase("before learning"):
@@ -93,6 +95,9 @@ def _tell[Result](
     if file is not None and file.suffix == HEADS:
         members = case.model_copy(update={"learning": None, "potential": {"path": str(file)}})
         carry_spread(members, run, comm=comm, progress=progress)
+    if run.writes:
+        warn_of_effect(run)
+    require_end(schooling.result, directory=run.path, told=told)
     return told
 
 

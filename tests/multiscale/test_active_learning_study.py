@@ -15,10 +15,12 @@ from atomistic.potentials import as_potential, load_potential
 from multiscale import ActiveLearningCase, AdhesionCase, load_case, run_active_learning
 from multiscale.cli import main
 from multiscale.config import CaseError, LearningModel
+from multiscale.errors import LearningStoppedError
 from multiscale.learning_plots import make_learning_plots
 from multiscale.report import render
 from multiscale.spread import members_of
 from multiscale.studies import launch
+from multiscale.studies.active_learning import warnings_of
 from multiscale.studies.active_learning_run import along_load, build_run, build_start
 from multiscale.studies.learning_build import STATE, first_frames, make_options, make_student
 from tests.mpi import run_mpi
@@ -123,8 +125,11 @@ def test_tables_events_and_picture_tell_every_check_and_call(done):
 
 def test_a_run_that_stopped_goes_on_to_the_same_end(done, held_out, tmp_path):
     directory, result = done
-    small = run_active_learning(case(held_out, budget=3), directory=tmp_path / "run")
+    with pytest.raises(LearningStoppedError) as stopped:
+        run_active_learning(case(held_out, budget=3), directory=tmp_path / "run")
+    small = stopped.value.result
     assert small.learning.stop == "budget"
+    assert "all 3 calculations of the oracle are made, 2 of them for first frames" in str(stopped.value)
     assert "goes on from there" in " ".join(small.warnings)
     labels = (tmp_path / "run" / "initial.extxyz").read_bytes()
     again = run_active_learning(case(held_out), directory=tmp_path / "run", force=True)
@@ -149,6 +154,65 @@ def test_a_case_file_is_predicted_and_run(held_out, tmp_path, capsys, monkeypatc
     assert "warning" not in told
     rest = as_potential(Morse()).evaluate(read(tmp_path / "run" / "end.extxyz")).forces
     assert np.abs(rest).max() < 0.05
+
+
+def written(tmp_path, held_out, run=None, **changes):
+    path = tmp_path / "case.yaml"
+    YAML().dump({"study": "active-learning", **data_of(held_out, **changes), "run": run or RUN}, path)
+    return str(path)
+
+
+def test_a_stop_is_an_exit_code_and_one_line(held_out, tmp_path, capsys, monkeypatch):
+    reported = []
+    monkeypatch.setattr(launch, "make_report", reported.append)
+    path, directory = written(tmp_path, held_out, budget=2), tmp_path / "run"
+    assert main(["run", path, "-o", str(directory), "--quiet"]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert told[0].startswith(
+        "error: the learning stopped before the run's end, at step 10 (trusted up to step 5): all 2 "
+    )
+    assert "Raise learning.budget" in told[0]
+    assert "--force" in told[0]
+    assert (directory / "taught.npz").is_file()
+    assert value(directory, "end of the learning") == "budget"
+    assert reported == [directory]
+    # Below twenty steps calls against always asking are no percentage.
+    assert "oracle calls against always asking" not in [q["name"] for q in results(directory)["quantities"]]
+    assert main(["run", path, "-o", str(directory), "--quiet"]) == 2
+    assert "or go on with its learning with --force" in capsys.readouterr().err
+
+
+def test_a_contract_that_is_not_kept_is_a_failure(held_out, tmp_path):
+    short = data_of(held_out, contract={"forces_rmse": "1e-6 eV/angstrom"}, threshold="9 eV/angstrom")
+    with pytest.raises(LearningStoppedError, match="does not keep the contract") as stopped:
+        run_active_learning(ActiveLearningCase(**short | {"run": RUN | {"steps": 1}}), directory=tmp_path / "run")
+    assert stopped.value.result.learning.stop == "finished"
+
+
+@pytest.mark.parametrize("command", ["validate", "run"])
+def test_held_out_frames_of_other_elements_are_refused(command, tmp_path, capsys):
+    atoms = bulk("Cu", cubic=True)
+    write_frames(tmp_path / "copper.extxyz", [LabelledFrame(atoms=atoms, energy=0.0, forces=np.zeros((4, 3)))])
+    where = [] if command == "validate" else ["-o", str(tmp_path / "run"), "--quiet"]
+    assert main([command, written(tmp_path, str(tmp_path / "copper.extxyz")), *where]) == 2
+    told = capsys.readouterr().err
+    assert "learning.data.held_out" in told
+    assert "have Cu, and what is taught has Al alone" in told
+
+
+def test_an_oracle_that_is_the_backbone_is_warned_of():
+    structure = {"crystal": {"element": "Al", "structure": "fcc"}}
+    for oracle, warned in (("SevenNet-0", 1), ({"engine": "sevennet-0"}, 1), ("sevennet-l3i5", 0)):
+        found = ActiveLearningCase(potential="sevennet-0", structure=structure, run=RUN, learning={"oracle": oracle})
+        assert sum("own backbone" in text for text in warnings_of(found)) == warned
+
+
+def test_a_perfect_crystal_is_no_start(held_out, tmp_path):
+    easy = data_of(held_out, threshold="9 eV/angstrom") | {"run": {"type": "relaxation", "steps": 1}}
+    result = run_active_learning(ActiveLearningCase(**easy), directory=tmp_path / "run")
+    assert result.learning.checks[0].disagreement < 1e-5
+    assert sum("Start from displaced atoms" in text for text in result.warnings) == 1
 
 
 # The load

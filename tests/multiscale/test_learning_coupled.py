@@ -2,21 +2,29 @@
 
 import json
 import re
+from dataclasses import asdict
 
 import numpy as np
 import pytest
+from ase.build import bulk
 from mpi4py import MPI
 
 from atomistic.active_learning import BrokenRunError, labelling
+from atomistic.labelled import LabelledFrame, write_frames
 from multiscale.config import AdhesionCase, CaseError, FractureCase
 from multiscale.config.learning_coupled import learning_rows
+from multiscale.errors import LearningStoppedError, StudyError
+from multiscale.run import RunDirectory
 from multiscale.studies import launch
 from multiscale.studies.adhesion import run_adhesion
 from multiscale.studies.fracture import run_fracture
+from multiscale.studies.learning_checks import coupled_prediction
 from multiscale.studies.learning_crack import CrackRun
+from multiscale.studies.learning_effect import Effect, effect_warnings, read_results, warn_of_effect
 from multiscale.studies.learning_run import RunsInRow
 from multiscale.studies.learning_separation import SeparationRun
 from multiscale.studies.learning_zone import ZoneRun
+from multiscale.summary import summary_lines
 from tests.mpi import run_mpi
 from tests.multiscale.taught_pairs import TRUTH, pair_potential
 
@@ -103,6 +111,50 @@ def test_the_report_and_the_files_tell_it(finished):
     assert rows[1].startswith("name,symbol,unit,before,after,oracle")
 
 
+def test_the_last_words_are_before_after_and_the_oracles(finished):
+    lines = [line for line in summary_lines(finished) if "by the oracle" in line]
+    assert any(
+        re.match(r"work of separation.*: \S+ J/m² before learning, \S+ J/m² after, \S+ J/m² by", line) for line in lines
+    )
+    assert any(line.startswith("peak traction: ") for line in lines)
+
+
+def effect(after, std=None, before=1.193, oracle=1.673):
+    row = {"name": "work of separation", "symbol": "W_sep", "unit": "J/m²"}
+    return Effect(**row, before=before, after=after, oracle=oracle, std=std)
+
+
+def test_what_learning_did_not_mend_is_warned_of(tmp_path):
+    (both,) = effect_warnings(effect(1.182, 0.022))
+    assert both.startswith("work of separation (W_sep): 1.182 ± 0.022 J/m² after learning, 1.673 J/m² by the oracle; ")
+    assert "3 standard deviations" in both
+    assert "before learning it was 1.193" in both
+    (grown,) = effect_warnings(effect(1.182))
+    assert "deviations" not in grown
+    assert effect_warnings(effect(1.6, 0.03)) == effect_warnings(effect(1.19295)) == effect_warnings(effect(1.6)) == []
+    assert effect_warnings(effect(1.67301, 1e-9)) == effect_warnings(effect(1.182, 0.022, oracle=None)) == []
+    # In a run's results, with its spread, once.
+    run = RunDirectory(tmp_path / "run", comm=MPI.COMM_SELF)
+    row = {"name": "work of separation", "symbol": "W_sep", "unit": "J/m²", "value": 1.182, "std": 0.022}
+    told = {"learning_effect": {"effects": [asdict(effect(1.182))]}, "spread": {"rows": [row]}, "warnings": ["other"]}
+    run.write_json("results.json", told)
+    for _ in range(2):
+        warn_of_effect(run)
+    assert read_results(run.path)["warnings"] == ["other", both]
+    assert "1.193 J/m² before learning, 1.182 ± 0.022 J/m² after, 1.673" in summary_lines(run.path)[-1]
+
+
+def test_data_of_other_elements_and_an_idle_oracle_are_told_before(tmp_path):
+    copper = LabelledFrame(atoms=bulk("Cu"), energy=0.0, forces=np.zeros((1, 3)))
+    write_frames(tmp_path / "copper.extxyz", [copper])
+    data = LEARNING["data"] | {"held_out": str(tmp_path / "copper.extxyz")}
+    with pytest.raises(StudyError, match="have Cu") as caught:
+        coupled_prediction(AdhesionCase(**ADHESION, learning=LEARNING | {"data": data}))
+    assert caught.value.case_keys == ("learning", "data", "held_out")
+    idle = AdhesionCase(**ADHESION | {"potential": "sevennet-0"}, learning={"oracle": "sevennet-0"})
+    assert ["own backbone" in text for text in coupled_prediction(idle)] == [True]
+
+
 @pytest.mark.slow
 def test_a_lesson_stopped_and_killed_goes_on_with_the_same_bits(finished, tmp_path, monkeypatch):
     label, asked = labelling.label, []
@@ -116,7 +168,9 @@ def test_a_lesson_stopped_and_killed_goes_on_with_the_same_bits(finished, tmp_pa
     monkeypatch.setattr(launch, "make_report", lambda directory: directory)
     monkeypatch.setattr(labelling, "label", killed)
     alone = {"before": False, "compare": "none"}
-    adhesion(tmp_path / "run", **alone, budget=2)
+    with pytest.raises(LearningStoppedError, match="budget") as stopped:
+        adhesion(tmp_path / "run", **alone, budget=2)
+    assert stopped.value.result.interface is not None
     assert not asked
     warnings = json.loads((tmp_path / "run" / "results.json").read_text())["warnings"]
     assert any("stopped before the run's end" in text for text in warnings), warnings
