@@ -13,47 +13,15 @@ from mpi4py import MPI
 from pydantic import Field
 
 from atomistic.errors import AtomisticError
-from atomistic.label_keys import LabelOptions, StressOrder
+from atomistic.label_keys import LabelOptions
 from atomistic.labelled import LabelledFrame, read_labelled
 from atomistic.potentials import Potential, load_potential
 from atomistic.validation import Contract, ContractResult, Validation, validate
 from multiscale import validation_files as files
-from multiscale.config.base import CaseModel
 from multiscale.config.common import CheckedCase, Device, PotentialSpec
 from multiscale.progress import Progress
 from multiscale.run import RunDirectory, describe_potential
 from multiscale.studies.launch import launch
-
-
-class LabelsModel(CaseModel):
-    """Where the labels of the data are and in which units, as `LabelOptions` has it."""
-
-    energy_key: str | None = None
-    """name of the energy in the file; by default the first of REF_energy, dft_energy, ..., energy that it has"""
-    forces_key: str | None = None
-    """name of the forces"""
-    stress_key: str | None = None
-    """name of the stress"""
-    virial_key: str | None = None
-    """name of a virial in place of a stress"""
-    group_key: str = "config_type"
-    """what holds the group that a frame belongs to"""
-    energy_unit: str = "eV"
-    """unit of energies and virials"""
-    forces_unit: str = "eV/angstrom"
-    """unit of forces"""
-    stress_unit: str = "eV/angstrom^3"
-    """unit of stresses"""
-    stress_positive: Literal["tension", "compression"] = "tension"
-    """sign of stresses; VASP's own output is positive in compression"""
-    stress_order: StressOrder = "voigt"
-    """of six numbers: voigt is xx yy zz yz xz xy, vasp is xx yy zz xy yz zx"""
-    nan_is_missing: bool = False
-    """whether NaN means that a label was not computed"""
-
-    def options(self) -> LabelOptions:
-        """What the reader takes."""
-        return LabelOptions(**self.model_dump())
 
 
 class ValidationRequest(CheckedCase):
@@ -69,7 +37,7 @@ class ValidationRequest(CheckedCase):
     """files with labelled structures"""
     frames: str = ":"
     """which of each file's frames, as ASE writes it: ":", "0:100", "::10" """
-    labels: LabelsModel = LabelsModel()
+    labels: LabelOptions = LabelOptions()
     """where the labels are and in which units"""
     contract: str | None = None
     """file with bounds"""
@@ -197,7 +165,7 @@ def _read(request: ValidationRequest) -> Data:
     described: list[dict[str, Any]] = []
     origins: list[tuple[str, int]] = []
     for path in request.data:
-        reading = read_labelled(path, options=request.labels.options(), index=request.frames)
+        reading = read_labelled(path, options=request.labels, index=request.frames)
         described.append(
             {
                 "file": str(path),

@@ -123,7 +123,8 @@ def request_of(arguments: argparse.Namespace) -> Any:
         ValidationError: a potential or an energy shift that cannot be read.
         CaseError: arguments that make no sense.
     """
-    from multiscale.validation import LabelsModel, ValidationRequest
+    from atomistic.labelled import LabelOptions
+    from multiscale.validation import ValidationRequest
 
     labels: dict[str, Any] = {
         name: getattr(arguments, name)
@@ -140,7 +141,7 @@ def request_of(arguments: argparse.Namespace) -> Any:
         potential=potential_of(arguments.potential),
         device=arguments.device,
         frames=arguments.frames,
-        labels=LabelsModel(**labels),
+        labels=LabelOptions(**labels),
         contract=None if arguments.contract is None else str(arguments.contract),
         energy_shift=shift_of(arguments.energy_shift),
         doubts=not arguments.no_doubt,
