@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +29,7 @@ from atomistic.label_keys import (
     unit_factor,
     values_of,
 )
+from atomistic.whole_file import write_whole
 
 _OWN = ("REF_energy", "REF_forces", "REF_stress", "counted", "config_type", "provenance")
 _RANGE = re.compile(r"-?\d+|(-?\d*:){1,2}(-?\d+)?")
@@ -153,14 +152,7 @@ def write_frames(path: str | Path, frames: Sequence[LabelledFrame]) -> None:
     text = "".join(frame_text(checked_frame(frame, f"frame {k}")) for k, frame in enumerate(frames))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}", delete=False, encoding="utf-8"
-        ) as f:
-            f.write(text)
-            f.flush()
-            os.fsync(f.fileno())
-        Path(f.name).chmod(0o644)
-        Path(f.name).replace(path)
+        write_whole(path, text.encode())
     except OSError as error:
         raise LabelledDataError(f"{path} cannot be written ({error.strerror}). Choose another file.") from error
 

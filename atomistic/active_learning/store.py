@@ -20,10 +20,10 @@ from mpi4py import MPI
 from atomistic.active_learning.base import Snapshot
 from atomistic.errors import LearningError
 from atomistic.ranks import fail_together
+from atomistic.whole_file import PART, put_whole, write_whole
 
 _MANIFEST = "manifest.json"
 _PLAIN = "__json__"
-_PART = ".part-"
 _VERSION = 1
 #: Journals and the first line of each.
 JOURNALS = {"events.jsonl": "", "checks.csv": "round,step,disagreement,atom,trusted,novelty\n"}
@@ -92,7 +92,7 @@ class Store:
 
     def keep(self, name: str, snapshot: Snapshot) -> None:
         """Write a state."""
-        self.first(lambda: write_whole(self.path("states", f"{name}.npz"), packed(snapshot, name)))
+        self.put("states", f"{name}.npz", lambda part: part.write_bytes(packed(snapshot, name)))
 
     def state(self, name: str) -> dict[str, Any]:
         """Read a state.
@@ -103,10 +103,15 @@ class Store:
         path = self.path("states", f"{name}.npz")
         return self.first(lambda: unpacked(path))
 
-    def put(self, kind: str, name: str, write: Callable[[Path], None]) -> Path:
+    def put(self, kind: str, name: str, write: Callable[[Path], object]) -> Path:
         """Let `write` make a file, whole or not at all (collective, the first rank writes)."""
         path = self.path(kind, name)
-        self.first(lambda: _put(path, write))
+
+        def put() -> None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            put_whole(path, write)
+
+        self.first(put)
         return path
 
     def journal(self, name: str) -> list[str]:
@@ -167,17 +172,8 @@ class Store:
         for path in (self.folder / "states").glob("*.npz"):
             if path.stem not in states:
                 path.unlink()
-        for path in [*self.folder.glob(f"{_PART}*"), *self.folder.glob(f"*/{_PART}*")]:
+        for path in [*self.folder.glob(f"{PART}*"), *self.folder.glob(f"*/{PART}*")]:
             path.unlink()
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a kill leaves the old one or the new one, never a part."""
-
-    def write(part: Path) -> None:
-        part.write_bytes(content)
-
-    _put(path, write)
 
 
 def packed(snapshot: Snapshot, name: str) -> bytes:
@@ -227,21 +223,6 @@ def _number(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} is no number, text, list or mapping")
-
-
-def _put(path: Path, write: Callable[[Path], None]) -> None:
-    part = path.with_name(_PART + path.name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write(part)
-    with part.open("rb+") as stream:
-        os.fsync(stream.fileno())
-    os.replace(part, path)
-    # A rename is on the disk when its folder is.
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _append(path: Path, lines: list[str], header: str) -> int:

@@ -138,10 +138,6 @@ class HeadModel:
             found[rows] = np.sqrt(np.sum(turned**2, axis=0))
         return found
 
-    def forget(self) -> None:
-        """Let go of the last structure's layers."""
-        self._seen = None
-
     def _remembered(self, atoms: Atoms) -> _Seen:
         seen = self._seen
         if seen is None or not _same(seen.atoms, atoms):

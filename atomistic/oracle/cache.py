@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from atomistic.errors import OracleCacheError, OracleInputError
 from atomistic.oracle.base import Outcome, Task
+from atomistic.whole_file import put_whole, write_whole
 
 FORMAT = 1
 BUCKET = "bucket.json"
@@ -104,9 +105,9 @@ class ResultCache:
         try:
             bucket.mkdir(parents=True, exist_ok=True)
             if not (bucket / BUCKET).exists():
-                _write_whole(bucket / BUCKET, _lines(header))
+                write_whole(bucket / BUCKET, _lines(header).encode())
             _write_structure(bucket / f"{name}.xyz", task, outcome)
-            _write_whole(bucket / f"{name}.json", _lines(_entry(task, outcome)))
+            write_whole(bucket / f"{name}.json", _lines(_entry(task, outcome)).encode())
         except OSError as error:
             raise self._unwritable(error) from error
         self._shelves.get(bucket.name, {}).pop(f"{name}.json", None)  # read again when next looked for
@@ -249,19 +250,6 @@ def _lines(content: Mapping[str, Any]) -> str:
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 def _write_structure(path: Path, task: Task, outcome: Outcome) -> None:
     """Write the structure with energy and forces as extended XYZ, for people and for OVITO; it is never read here."""
     atoms = task.atoms.copy()
@@ -270,9 +258,7 @@ def _write_structure(path: Path, task: Task, outcome: Outcome) -> None:
         name: value for name in ("stress", "magmoms", "magmom") if (value := getattr(outcome, name)) is not None
     }
     atoms.calc = SinglePointCalculator(atoms, **results)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
-        write(Path(folder) / path.name, atoms, format="extxyz", parallel=False)
-        os.replace(Path(folder) / path.name, path)
+    put_whole(path, lambda part: write(part, atoms, format="extxyz", parallel=False))
 
 
 def _flat(atoms: Atoms) -> NDArray[np.float64]:
