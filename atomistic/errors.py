@@ -10,6 +10,20 @@ class AtomisticError(ValueError):
     """A request that the atomistic side cannot meet as it was given; the message says what would do."""
 
 
+class StoppedError(BaseException):
+    """A run that was asked to stop, and has: no failure, so nothing that deals with failures catches it.
+
+    What the run had reached is kept, and it can be resumed.
+
+    Attributes:
+        reason: why, such as "by SIGTERM".
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"stopped {reason}")
+        self.reason = reason
+
+
 class UnknownPotentialError(AtomisticError):
     """The specification names no potential that `load_potential` knows, or describes one badly."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from mpi4py import MPI
 
-from atomistic.errors import EvaluationError
+from atomistic.errors import EvaluationError, StoppedError
 from atomistic.potentials.base import Potential
 
 
@@ -36,13 +36,13 @@ def spread[Task, Result](
     shared = comm is None or comm.size == 1 or potential.comm.size > 1
     rank, size = (0, 1) if shared or comm is None else (comm.rank, comm.size)
     mine: list[Result] = []
-    failure: Exception | None = None
+    failure: Exception | StoppedError | None = None
     try:
         for task in tasks[rank::size]:
             mine.append(function(task))
             if until(mine[-1]):
                 break
-    except Exception as error:
+    except (Exception, StoppedError) as error:
         failure = error
     if shared or comm is None:
         if failure is not None:
@@ -67,28 +67,32 @@ def on_first_rank[Result](function: Callable[[], Result], *, potential: Potentia
     if comm is None or comm.size == 1 or potential.comm.size > 1:
         return function()
     result: Result | None = None
-    failure: Exception | None = None
+    failure: Exception | StoppedError | None = None
     if comm.rank == 0:
         try:
             result = function()
-        except Exception as error:
+        except (Exception, StoppedError) as error:
             failure = error
     fail_together(failure, comm)
     shared: Result = comm.bcast(result, root=0)
     return shared
 
 
-def fail_together(failure: Exception | None, comm: MPI.Comm) -> None:
+def fail_together(failure: Exception | StoppedError | None, comm: MPI.Comm) -> None:
     """Raise on every rank if any rank has failed, so that none waits for another (collective).
 
     Raises:
-        EvaluationError: where another rank failed, ValueError where that was a mistake; a rank's own failure as it is.
+        EvaluationError: where another rank failed, ValueError where that was a mistake, StoppedError where it was asked to stop;
+            a rank's own failure as it is.
     """
-    messages = comm.allgather(None if failure is None else (isinstance(failure, ValueError), str(failure)))
+    stop = failure.reason if isinstance(failure, StoppedError) else None
+    messages = comm.allgather(None if failure is None else (isinstance(failure, ValueError), str(failure), stop))
     first = next(((rank, *m) for rank, m in enumerate(messages) if m is not None), None)
     if first is None:
         return
     if failure is not None:
         raise failure
-    rank, mistake, text = first
+    rank, mistake, text, stop = first
+    if stop is not None:
+        raise StoppedError(stop)
     raise (ValueError if mistake else EvaluationError)(f"{text} (on rank {rank})")

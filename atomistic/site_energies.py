@@ -6,9 +6,8 @@ all weights one it is the plain energy, and the gradient is minus the forces.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from ase import Atoms
@@ -19,12 +18,14 @@ from scipy.sparse import csr_matrix
 from atomistic.errors import AtomisticError, EvaluationError
 from atomistic.potentials.base import CallCounter, Potential, checked_weights
 from atomistic.potentials.eam import EAMCluster, EAMModel
+from atomistic.potentials.tally import clock, since
 from atomistic.ranks import on_first_rank
 
 Array = NDArray[np.float64]
 
-#: Room (Å) beyond a potential's cutoff around atoms in directions that are not periodic, and the cutoff where none is stated.
-_ROOM, _UNKNOWN_CUTOFF = 4.0, 12.0
+#: In directions that are not periodic: least room (Å) beyond a potential's cutoff around the atoms, and the steps in which it
+#: grows; the cutoff where none is stated.
+_GAP, _ROOM, _UNKNOWN_CUTOFF = 0.5, 4.0, 12.0
 
 
 class SiteEnergies(Protocol):
@@ -194,6 +195,26 @@ class AtomCluster:
         """Return the atoms at positions (n, 3), Å, in the cell in which they would be evaluated."""
         return self._placed(self._checked(positions)).copy()
 
+    def state(self) -> dict[str, Any]:
+        """Return what `go_on` takes: evaluations counted, and places that the engine still has the answer for (collective)."""
+        counter = self.potential.counter
+        known = on_first_rank(self._known_places, potential=self.potential, comm=self.comm)
+        return {"known": known, "counted": (counter.calls, counter.atoms, counter.seconds)}
+
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        """Count on from a state, which another process may have left, asked again no more often than there (collective)."""
+        if state["known"] is not None:
+            self._on_ranks(lambda: self._evaluate(state["known"], None))
+        counter = self.potential.counter
+        counter.calls, counter.atoms, counter.seconds = state["counted"]
+
+    def _known_places(self) -> Array | None:
+        """Places (n, 3) whose energy would be no evaluation: the last ones, where the calculator keeps results."""
+        calculator, atoms = self.potential.calculator, self._atoms
+        if self.potential.site_model is not None or atoms is None or not getattr(calculator, "results", None):
+            return None
+        return None if calculator.check_state(atoms) else atoms.positions.copy()
+
     def _evaluate(self, y: Array, weights: Array | None) -> tuple[float, Array]:
         """Evaluate on this rank; energies of sites are added in double even where the model's own sum is single."""
         atoms = self._placed(y)
@@ -213,12 +234,10 @@ class AtomCluster:
     def _evaluate_eam(self, model: EAMModel, y: Array, weights: Array | None) -> tuple[float, Array, Array]:
         """Evaluate by our own embedded-atom code, counted like any other evaluation."""
         bound = self._bound(model, len(y))
-        start = time.perf_counter()
+        began = clock()
         result = bound.evaluate(y, weights)
-        counter = self.potential.counter
-        counter.seconds += time.perf_counter() - start
-        counter.calls += 1
-        counter.atoms += len(y)
+        seconds, processor = since(began)
+        self.potential.counter.add(self.name, atoms=len(y), seconds=seconds, cpu_seconds=processor)
         if not (np.isfinite(result[0]) and np.all(np.isfinite(result[1]))):
             raise EvaluationError(
                 f"{self.name!r} gave energies or forces that are not finite numbers: some of the {len(y)} atoms sit on "
@@ -254,12 +273,11 @@ class AtomCluster:
             atoms = self._atoms = Atoms(symbols, cell=self._cell, pbc=self.periodic)
         extent = np.ptp(y, axis=0) if len(y) else np.zeros(3)
         cutoff = self.potential.capabilities.cutoff or _UNKNOWN_CUTOFF
-        lengths = np.diag(atoms.cell.array)
-        if np.any(lengths[free] < extent[free] + cutoff + 0.5):
-            # Some engines take every direction as periodic: no atom may see an image across the gap.
-            cell = self._cell.copy()
-            cell[free, free] = extent[free] + cutoff + _ROOM
-            atoms.set_cell(cell)
+        # Some engines take every direction as periodic: no atom may see an image across the gap. How wide it is shows in the last
+        # bits of float32, so it depends on these positions alone, in steps.
+        cell = self._cell.copy()
+        cell[free, free] = _ROOM * np.ceil((extent[free] + cutoff + _GAP) / _ROOM)
+        atoms.set_cell(cell)
         atoms.positions = y
         return atoms
 

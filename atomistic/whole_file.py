@@ -11,15 +11,16 @@ from pathlib import Path
 PART = ".part-"
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a kill or a full disk leaves the old one or the new one; it is on the disk on return.
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file, text in UTF-8, so that a kill or a full disk leaves the old one or the new one; it is on the disk on return.
 
     Any number of processes may write at once. Others than the owner may read it.
 
     Raises:
         OSError: it cannot be written; the old one stays.
     """
-    put_whole(path, lambda part: part.write_bytes(content))
+    data = content.encode() if isinstance(content, str) else content
+    put_whole(path, lambda part: part.write_bytes(data))
 
 
 def put_whole(path: Path, write: Callable[[Path], object]) -> None:

@@ -4,14 +4,15 @@ The approach is taken not from the indenter's displacement, which a body of fini
 by Boussinesq's integral over the surface of an infinite half space.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from continuum.adhesive_contact import SphereContact
+from continuum.checkpoint import Keep, gather_state, scatter_state
 from continuum.contact_bodies import Contact, ContactPlan
 from continuum.errors import ContactError
 from continuum.laws import CohesiveLaw
@@ -22,6 +23,10 @@ from continuum.solvers import ConvergenceError, Step, follow
 Array = NDArray[np.float64]
 Profile = tuple[Array, Array, Array]
 Stage = Literal["approach", "retract"]
+Leg = Literal["attract", "touch", "press", "release", "close in", "part"]
+#: Legs of the path in their order, each of equal steps until something happens. Where the surfaces jump apart while they are
+#: released, the path goes back and closes in on the jump before they part.
+_LEGS: tuple[Leg, ...] = ("attract", "touch", "press", "release", "part")
 #: Unbalanced force at which a state counts as found: hard faces leave more rounding than the solver's own default allows for.
 _RTOL = 1e-6
 #: Surfaces farther apart than this many ranges w/σ_max do not count as attracting each other any more.
@@ -30,6 +35,8 @@ _FAR = 12.0
 _NEAR, _ACROSS = 2.0, 20.0
 #: A jump out of contact is closed in on by restarting before it with steps this much shorter, so many times.
 _FINER, _TIMES = 8, 2
+#: Steps of a leg at most.
+_MOST = 4000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +98,7 @@ class ContactPath:
 
 
 class _Done(Exception):
-    """The path is where it should go."""
+    """The leg is where it should go."""
 
 
 class ContactRun:
@@ -126,14 +133,19 @@ class ContactRun:
         self.near = min(self.gone, _NEAR * self.ending)
         self.begin, deepest = -self.gone, self._deepest()
         self.step = (deepest + self.near) / steps
+        self._both = 1.0 if self.sphere else 2.0
+        # From here on what changes along the path: all of it is in `state`.
         self.states: list[ContactState] = []
         self.profiles: dict[str, Profile] = {}
         self.snapshots: dict[str, Snapshot] = {}
         self.iterations = 0
-        self._both = 1.0 if self.sphere else 2.0
         self._first_energy = 0.0
-        self._before = solid.snapshot()
-        self._stage: Stage = "approach"
+        # The present leg (None: the path is at its end), its first load and its step, Å; how often a jump was closed in on.
+        self._leg: Leg | None = None
+        self._start, self._pace, self._closer = 0.0, 0.0, 0
+        # The solid before its last state, and at it; number, state and solid to go back to if closing in fails.
+        self._before = self._reached = solid.snapshot()
+        self._jumped: tuple[int, ContactState, Snapshot] | None = None
 
     def _deepest(self) -> float:
         """Displacement of the largest contact, about, Å."""
@@ -145,44 +157,119 @@ class ContactRun:
         load = float(self.contact.jkr(self.plan.largest).load[0])
         return max(sunk * load, 0.0) + self.plan.largest**2 / (2.0 * self.contact.radius)
 
-    def follow(self) -> ContactPath:
+    def follow(self, *, state: Mapping[str, Any] | None = None, keep: Keep | None = None) -> ContactPath:
         """The whole path (collective).
+
+        Args:
+            state: what `keep` was given along the same path: it goes on from there with the same states as if it had never been
+                left. `on_state` hears of new states only.
+            keep: called on every rank after each state, after `on_state`, with a function that makes the path's state, a tree.
 
         Raises:
             ConvergenceError: no equilibrium was found.
         """
-        self._place()
-        for step, done in (
-            (self.gone / _ACROSS, lambda state: state.gap < self.near),
-            (min(self.step, self.near / _ACROSS), lambda state: state.radius > 0.0 or state.displacement >= 0.0),
-            (self.step, lambda state: state.radius >= self.plan.largest),
-        ):
-            if not self.states or not done(self.states[-1]):
-                self._walk(self.solid.load + step, step, done)
-        self._stage = "retract"
-        self._walk(self.solid.load - self.step, -self.step, self._lets_go)
-        step = self.step
-        for _ in range(_TIMES):
-            if not self._fell(self.states[-1]):
-                break
-            # It let go within this step: back to the last contact, and again with shorter ones.
-            gone, after = self.states.pop(), self.solid.snapshot()
-            known = len(self.states)
-            self.solid.restore(self._before)
-            step /= _FINER
-            try:
-                self._walk(self.solid.load - step, -step, self._lets_go)
-            except ConvergenceError:
-                # On the brink of the jump Newton's method may find neither side; the longer step has found the other.
-                self.states[known:] = [gone]
-                self.solid.restore(after)
-                break
-        if not self._apart(self.states[-1]):
-            step = max(self.step, self.gone / _ACROSS)
-            self._walk(self.solid.load - step, -step, self._apart)
+        if state is None:
+            self._place()
+            self._begin("attract")
+        else:
+            self.restore(state)
+        inner = None if state is None else state["follow"]
+        while self._leg is not None:
+            self._walk(self._leg, inner, keep)
+            self._turn(self._leg)
+            inner = None
+            if keep is not None:
+                keep(self.state)
         return ContactPath(
             states=tuple(self.states), profiles=self.profiles, snapshots=self.snapshots, iterations=self.iterations
         )
+
+    def state(self, inner: Callable[[], dict[str, Any]] | None = None) -> dict[str, Any]:
+        """All that decides on the states to come, as a tree; `inner` makes the state of the solver within a leg."""
+
+        here, jumped = self.solid.snapshot(), self._jumped
+
+        def tree(snapshot: Snapshot) -> dict[str, Any]:
+            self.solid.restore(snapshot)
+            return gather_state(self.solid)
+
+        found = {
+            "states": list(self.states),
+            "profiles": dict(self.profiles),
+            "snapshots": {name: tree(snapshot) for name, snapshot in self.snapshots.items()},
+            "numbers": (self.iterations, self._first_energy, self._leg, self._start, self._pace, self._closer),
+            "before": tree(self._before),
+            "reached": tree(self._reached),
+            "jumped": None if jumped is None else (jumped[0], jumped[1], tree(jumped[2])),
+            "solid": tree(here),
+        }
+        self.solid.restore(here)
+        return {**found, "follow": None if inner is None else inner()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Stand where a run of the same solid stood when it gave its state."""
+
+        def snapshot(tree: Mapping[str, Any]) -> Snapshot:
+            scatter_state(self.solid, tree)
+            return self.solid.snapshot()
+
+        self.states, self.profiles = list(state["states"]), dict(state["profiles"])
+        self.snapshots = {name: snapshot(tree) for name, tree in state["snapshots"].items()}
+        self.iterations, self._first_energy, self._leg, self._start, self._pace, self._closer = state["numbers"]
+        self._before, self._reached = snapshot(state["before"]), snapshot(state["reached"])
+        jumped = state["jumped"]
+        self._jumped = None if jumped is None else (jumped[0], jumped[1], snapshot(jumped[2]))
+        scatter_state(self.solid, state["solid"])
+
+    def _begin(self, leg: Leg | None) -> None:
+        """Set out on a leg from where the solid stands."""
+        self._leg = leg
+        if leg is None:
+            return
+        self._pace = {
+            "attract": self.gone / _ACROSS,
+            "touch": min(self.step, self.near / _ACROSS),
+            "press": self.step,
+            "release": -self.step,
+            "close in": -self.step / _FINER**self._closer,
+            "part": -max(self.step, self.gone / _ACROSS),
+        }[leg]
+        self._start = self.solid.load + self._pace
+        self._reached = self.solid.snapshot()
+
+    def _turn(self, leg: Leg) -> None:
+        """What comes after a leg that is over: those that are over before they begin are left out."""
+        last = self.states[-1]
+        if leg in ("release", "close in"):
+            if self._closer < _TIMES and self._fell(last):
+                # It let go within this step: back to the last contact, and again with shorter ones.
+                self.states.pop()
+                self._jumped = len(self.states), last, self.solid.snapshot()
+                self.solid.restore(self._before)
+                self._closer += 1
+                self._begin("close in")
+                return
+            leg = "release"
+        ahead = _LEGS[_LEGS.index(leg) + 1 :]
+        self._begin(next((one for one in ahead if one == "release" or not self._over(one, last)), None))
+
+    def _over(self, leg: Leg, state: ContactState) -> bool:
+        """Whether a leg has come to its end with a state."""
+        match leg:
+            case "attract":
+                return state.gap < self.near
+            case "touch":
+                return state.radius > 0.0 or state.displacement >= 0.0
+            case "press":
+                return state.radius >= self.plan.largest
+            case "release" | "close in":
+                return state.gap >= self.near or self._fell(state)
+            case "part":
+                return state.gap >= self.gone
+
+    @property
+    def _stage(self) -> Stage:
+        return "approach" if self._leg in ("attract", "touch", "press") else "retract"
 
     def _place(self) -> None:
         """Move the whole indenter to where attraction begins; the half space is at rest."""
@@ -193,40 +280,44 @@ class ContactRun:
         solid.u.x.array[nodes * solid.dim + 1] = -self.begin
         self._first_energy = self._both * solid.energies().total
 
-    def _apart(self, state: ContactState) -> bool:
-        return state.gap >= self.gone
-
     def _fell(self, state: ContactState) -> bool:
         """Whether the surfaces jumped apart on the way to this last state."""
         return len(self.states) > 1 and self.states[-2].gap < 0.2 * self.ending and state.gap > 0.5 * self.ending
 
-    def _lets_go(self, state: ContactState) -> bool:
-        return state.gap >= self.near or self._fell(state)
-
-    def _walk(self, start: float, step: float, done: Callable[[ContactState], bool]) -> None:
-        """Equal steps until `done`."""
-        last = self.states[-1].stored if self.states else 0.0
-        kept = [self.solid.snapshot()]
+    def _walk(self, leg: Leg, inner: Mapping[str, Any] | None, keep: Keep | None) -> None:
+        """Equal steps until the leg is over."""
 
         def note(taken: Step) -> None:
-            nonlocal last
             self.iterations += taken.iterations
-            state = self._measure(taken, last)
-            last = state.stored
+            state = self._measure(taken)
             self.states.append(state)
             self.on_state(state)
-            self._before = kept[0]
-            if done(state):
+            self._before = self._reached
+            if self._over(leg, state):
                 raise _Done
-            kept[0] = self.solid.snapshot()
+            self._reached = self.solid.snapshot()
 
+        def keep_all(solver: Callable[[], dict[str, Any]]) -> None:
+            if keep is not None:
+                keep(lambda: self.state(solver))
+
+        loads = (self._start + self._pace * np.arange(_MOST)).tolist()
         try:
-            follow(self.solid, (start + step * np.arange(4000)).tolist(), options=self.options, on_step=note)
+            follow(self.solid, loads, options=self.options, on_step=note, state=inner, keep=keep_all)
         except _Done:
             return
-        raise ContactError("4000 steps were not enough: expected the indenter to let go; take fewer, longer steps")
+        except ConvergenceError:
+            if leg != "close in" or self._jumped is None:
+                raise
+            # On the brink of the jump Newton's method may find neither side; the longer step has found the other.
+            known, gone, after = self._jumped
+            self.states[known:] = [gone]
+            self.solid.restore(after)
+            self._closer = _TIMES
+            return
+        raise ContactError(f"{_MOST} steps were not enough: expected the indenter to let go; take fewer, longer steps")
 
-    def _measure(self, taken: Step, last: float) -> ContactState:
+    def _measure(self, taken: Step) -> ContactState:
         """What the present equilibrium says."""
         solid, both = self.solid, self._both
         state = solid.interface_state("contact")
@@ -238,6 +329,7 @@ class ContactRun:
             lifted = float((state.weights * traction / x).sum()) / (np.pi * self.contact.modulus)
             approach = -(opening[0] - x[0] ** 2 / (2.0 * self.contact.radius)) - lifted
         load, stored = both * taken.reaction, both * taken.energies.total - self._first_energy
+        last = self.states[-1].stored if self.states else 0.0
         found = ContactState(
             stage=self._stage,
             displacement=taken.load,

@@ -5,7 +5,7 @@ comes from points outside the zone and shrinks quickly. The factor serves many l
 stop helping. Interfaces that soften everywhere at once go through Newton's method on the whole solid instead.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -15,28 +15,33 @@ import scipy.linalg as la
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from continuum.errors import NotReached
 from continuum.laws import LawResponse
 from continuum.linear import LinearSolveError, ReferenceMatrix
 from continuum.mixing import Mixing
 from continuum.newton import Newton, NotFound
 from continuum.options import SolverOptions
 from continuum.process_zone import Settled, Window, settle
+from continuum.ranks import on_root
 from continuum.solid import Solid
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-class NotReached(RuntimeError):
-    """No equilibrium found at this load from this start: the caller cuts the step.
-
-    Attributes:
-        residual: relative, where the search ended.
-    """
-
-    def __init__(self, residual: float) -> None:
-        super().__init__(f"relative residual {residual:.3g}")
-        self.residual = residual
+#: What an `Equilibrium` carries from one load to the next: counts, and the zone condensed on its factor.
+_CARRIED = (
+    "iterations",
+    "_fresh",
+    "_age",
+    "_rounds",
+    "_begun",
+    "_largest",
+    "_stiffness",
+    "_zone",
+    "_columns",
+    "_flexibility",
+)
 
 
 class Equilibrium:
@@ -60,6 +65,7 @@ class Equilibrium:
         self._near: Any = (
             cKDTree(interfaces.midpoints).query(interfaces.midpoints, k=[*range(1, near + 1)])[1] if near else None
         )
+        self._stiffness = np.zeros((0, solid.dim, solid.dim))
         self._forget()
         self._fresh = False
         self._largest = 0.0
@@ -68,6 +74,23 @@ class Equilibrium:
         self._begun = False
         self._variational = all(part.law.variational for part in interfaces.parts)
         self._plain: Newton | None = None
+
+    def state(self) -> dict[str, Any]:
+        """What the next equilibrium takes from those before, beside the solid's own state, as a tree."""
+        kept = {name: getattr(self, name) for name in _CARRIED}
+        plain = None if self._plain is None else self._plain.state()
+        return {**kept, "factorisations": self.reference.factorisations, "newton": plain}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave, in this process or another: the factor is made where it was made; collective."""
+        for name in _CARRIED:
+            setattr(self, name, state[name])
+        self._rigidity = np.zeros((0, 0))
+        if self._fresh:
+            self.reference.factorise(self._stiffness)
+        self.reference.factorisations = state["factorisations"]
+        if state["newton"] is not None:
+            self._whole().restore(state["newton"])
 
     def reach(self, load: float) -> None:
         """Move the solid's displacement to equilibrium at a load; collective.
@@ -104,17 +127,21 @@ class Equilibrium:
 
     def _reach_as_a_whole(self, load: float) -> None:
         """Newton's method on the whole solid: the bulk is not linear, or the laws' traction has no potential."""
-        solid, options = self.solid, self.options
-        if self._plain is None:
-            descend = self._variational and bool(solid.interfaces.points)
-            self._plain = Newton(solid, rtol=options.rtol, max_iterations=options.max_iterations, descend=descend)
-        before = self._plain.iterations
+        newton = self._whole()
+        before = newton.iterations
         try:
-            self._plain.at_load(load)
+            newton.at_load(load)
         except NotFound as failure:
             raise NotReached(failure.residual) from failure
         finally:
-            self.iterations += self._plain.iterations - before
+            self.iterations += newton.iterations - before
+
+    def _whole(self) -> Newton:
+        """Newton's method on the whole solid, made when it is first wanted."""
+        if self._plain is None:
+            descend, o = self._variational and bool(self.solid.interfaces.points), self.options
+            self._plain = Newton(self.solid, rtol=o.rtol, max_iterations=o.max_iterations, descend=descend)
+        return self._plain
 
     def _newton_from_rest(self) -> bool:
         """Newton's method on the whole solid with full steps; False where it does not contract."""
@@ -243,7 +270,7 @@ class Equilibrium:
                 x = start
             if np.linalg.norm(after - outside) <= 0.1 * self.options.rtol * scale:
                 break
-            outside = self._on_root(partial(mixing.next, outside, after))
+            outside = on_root(self.solid.comm, partial(mixing.next, outside, after))
             right = np.zeros(len(force))
             self._add_free(right, -outside.reshape(shape))
             linear = unloaded + solid.nodal_jumps(self.reference.solve(right)).ravel()
@@ -273,7 +300,7 @@ class Equilibrium:
             escaped = np.unique(interfaces.facet_of_point[far])
             return interfaces.forces(beyond).ravel(), escaped, float(np.linalg.norm(interfaces.forces(traction)))
 
-        return self._on_root(find)
+        return on_root(self.solid.comm, find)
 
     def _grow(self, facets: Integers, limit: int) -> bool:
         """Take facets and their neighbours into the zone; False where it would exceed `limit` unknowns."""
@@ -322,27 +349,11 @@ class Equilibrium:
 
         if not len(self._columns):
             return np.zeros(0), np.zeros(0)
-        settled = self._on_root(minimise)
+        settled = on_root(self.solid.comm, minimise)
         self.iterations += settled.iterations
         if settled.residual > max(1e-4, tolerance):
             raise NotReached(settled.residual)
         return settled.x, settled.excess
-
-    def _on_root[T](self, compute: Callable[[], T]) -> T:
-        """Value (or exception) of rank 0 for all: rounding must not make ranks decide differently, nor one fail alone."""
-        comm = self.solid.comm
-        if comm.size == 1:
-            return compute()
-        outcome: tuple[T | None, Exception | None] = (None, None)
-        if comm.rank == 0:
-            try:
-                outcome = (compute(), None)
-            except Exception as error:
-                outcome = (None, error)
-        value, failure = comm.bcast(outcome)
-        if failure is not None:
-            raise failure
-        return value
 
     def _newton(self) -> None:
         """Newton's method on the whole solid, secants where the tangent is not definite, line search on the energy."""

@@ -35,3 +35,15 @@ class FieldError(ContinuumError):
 
 class ContactError(ContinuumError):
     """An adhesive contact whose radius, modulus, work or strength makes none."""
+
+
+class NotReached(RuntimeError):
+    """No equilibrium found at this load from this start: the caller cuts the step.
+
+    Attributes:
+        residual: relative, where the search ended.
+    """
+
+    def __init__(self, residual: float) -> None:
+        super().__init__(f"relative residual {residual:.3g}")
+        self.residual = residual

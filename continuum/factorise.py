@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from petsc4py import PETSc
 
 from continuum.errors import FactorError
+from continuum.tally import booked
 
 Array = NDArray[np.float64]
 # A pivot this small beside the matrix' norm is zero; MUMPS' codes for a matrix without entries or of too low a rank.
@@ -85,7 +86,8 @@ class Factor:
             factor.setMumpsCntl(3, _NULL_PIVOT)
             # Pivoting of saddle points asks for far more room than the analysis foresees.
             factor.setMumpsIcntl(14, 50 if self.symmetric else 200)
-            self._ksp.setUp()
+            with booked("factorisations", unknowns=inner.shape[0]):
+                self._ksp.setUp()
         except PETSc.Error as error:
             raise FactorError(f"MUMPS could not factorise {inner.shape[0]} unknowns: {error}") from error
         code, null = int(factor.getMumpsInfog(1)), int(factor.getMumpsInfog(28))
@@ -118,13 +120,15 @@ class Factor:
         if inner.shape[1] == 1:
             b, x = self._matrix.createVecLeft(), self._matrix.createVecRight()
             b.array[:] = inner[:, 0]
-            self._ksp.solve(b, x)
+            with booked("solutions", unknowns=len(inner)):
+                self._ksp.solve(b, x)
             found = x.array[:, None]
         else:
             values: Any = np.asfortranarray(inner)
             b = PETSc.Mat().createDense(inner.shape, array=values, comm=PETSc.COMM_SELF)
             x = b.duplicate()
-            self._ksp.getPC().getFactorMatrix().matSolve(b, x)
+            with booked("solutions", unknowns=len(inner), count=inner.shape[1]):
+                self._ksp.getPC().getFactorMatrix().matSolve(b, x)
             found = x.getDenseArray()
         if not np.isfinite(found).all():
             raise FactorError(

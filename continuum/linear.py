@@ -12,6 +12,7 @@ from continuum.laws import LawResponse
 from continuum.options import LinearSolver
 from continuum.preconditioner import Multigrid, choose_solver
 from continuum.solid import Solid
+from continuum.tally import booked
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -119,11 +120,12 @@ class ReferenceMatrix:
         if self.solid.interfaces.points:
             values: Any = np.concatenate([self._values, self._interface_values(tangent)])
             self.matrix.setValuesCOO(values)
-        if self._multigrid is not None:
-            self._multigrid.renew(tangent)
-        else:
-            self._ksp.setOperators(self.matrix)
-            self._ksp.setUp()
+        with booked("factorisations", unknowns=self.solid.n_dofs):
+            if self._multigrid is not None:
+                self._multigrid.renew(tangent)
+            else:
+                self._ksp.setOperators(self.matrix)
+                self._ksp.setUp()
         self.negative_pivots = 0
         if self.symmetric and not self.iterative:
             self.negative_pivots = int(self._ksp.getPC().getFactorMatrix().getMumpsInfog(12))
@@ -151,11 +153,12 @@ class ReferenceMatrix:
             LinearSolveError: an iterative solution that did not converge, unless negative curvature ended it.
         """
         self._right.array[:] = owned
-        if self._multigrid is not None:
-            self._multigrid.solve(self._right, self._left)
-            self._judge()
-        else:
-            self._ksp.solve(self._right, self._left)
+        with booked("solutions", unknowns=self.solid.n_dofs):
+            if self._multigrid is not None:
+                self._multigrid.solve(self._right, self._left)
+                self._judge()
+            else:
+                self._ksp.solve(self._right, self._left)
         return self._left.array.copy()
 
     def _judge(self) -> None:
@@ -193,7 +196,8 @@ class ReferenceMatrix:
             dense[self._mine] = 0.0
             force.assemble()
             answer = force.duplicate()
-            factor.matSolve(force, answer)
+            with booked("solutions", unknowns=solid.n_dofs, count=len(part)):
+                factor.matSolve(force, answer)
             jumps = solid.nodal_jumps(answer.getDenseArray())
             found.append(jumps.reshape(-1, len(part)))
             force.destroy()

@@ -15,6 +15,7 @@ the whole body. It needs no sign: it grows along the path wherever something bre
 opening: the advance of all jumps along their last increment (Riks 1979), for reversible laws, which dissipate nothing.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -146,6 +147,15 @@ class Newton:
         self.iterations = 0
         # Squares of the forces in play: largest of all equilibria, and of the last state looked at.
         self._largest, self._seen = 0.0, 0.0
+
+    def state(self) -> dict[str, Any]:
+        """What the next equilibrium takes from those before, beside the solid's own state, as a tree."""
+        return {"iterations": self.iterations, "largest": self._largest, "pivots": self.tangent.negative_pivots}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave, in this process or another."""
+        self.iterations, self._largest = state["iterations"], state["largest"]
+        self.tangent.negative_pivots = state["pivots"]
 
     def at_load(self, load: float, *, drag: Drag | None = None, secant: bool = False, predicted: bool = False) -> None:
         """Equilibrium at a load, from the present displacement; collective.

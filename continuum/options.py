@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
+
 from continuum.errors import ContinuumError
 
 LinearSolver = Literal["auto", "direct", "iterative"]
@@ -80,3 +82,57 @@ class SolverOptions:
             raise ContinuumError(f"contact_rtol = {self.contact_rtol!r}: expected a share in (0, 1)")
         if self.max_cutbacks < 0:
             raise ContinuumError(f"max_cutbacks = {self.max_cutbacks!r}: expected 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathOptions:
+    """How a path is followed.
+
+    Attributes:
+        rtol: unbalanced force relative to the forces in play.
+        max_iterations: Newton's, of one step.
+        wanted_iterations: step sizes are steered towards it.
+        resolution: most energy that a step may spend, as a share of all that the interfaces can spend.
+        finest: smallest step, as a share of the largest, before the search gives up.
+        load_cuts: times that a load step is halved before the path is followed by another control.
+        snap: ``follow`` goes through snap-back by arc length; ``jump`` lets an unstable solid fall to its next stable state
+            at the same load by alternate minimisation, as it would under real supports with the kinetic energy lost.
+        viscosity: η of a viscous traction η d⟦u⟧/dt at the interfaces, eV/Å⁴ times the unit of time, in which the load moves by
+            one `step`; 0: none. Steps are then controlled by the load alone.
+        max_viscous_share: viscous energy, as a share of all that the interfaces can spend, beyond which a run is refused.
+        max_steps: of the whole path.
+    """
+
+    rtol: float = 1e-8
+    max_iterations: int = 20
+    wanted_iterations: int = 6
+    resolution: float = 0.01
+    finest: float = 1e-4
+    load_cuts: int = 1
+    snap: Literal["follow", "jump"] = "follow"
+    viscosity: float = 0.0
+    max_viscous_share: float = 0.01
+    max_steps: int = 5000
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("rtol", 1e-14, 1e-2),
+            ("resolution", 1e-6, 1.0),
+            ("finest", 1e-12, 1.0),
+            ("max_viscous_share", 0.0, 1.0),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise ContinuumError(
+                    f"{name} = {getattr(self, name)!r}: expected a number between {low:g} and {high:g}"
+                )
+        for name in ("max_iterations", "wanted_iterations", "max_steps"):
+            if int(getattr(self, name)) < 1:
+                raise ContinuumError(f"{name} = {getattr(self, name)!r}: expected at least 1")
+        if self.load_cuts < 0 or not (np.isfinite(self.viscosity) and self.viscosity >= 0.0):
+            raise ContinuumError(
+                f"load_cuts = {self.load_cuts!r}, viscosity = {self.viscosity!r}: expected both finite and not negative"
+            )
+        if self.snap not in ("follow", "jump"):
+            raise ContinuumError(
+                f"snap = {self.snap!r}: expected 'follow' (arc length) or 'jump' (falls at fixed load)"
+            )

@@ -3,16 +3,19 @@
 Everything is gathered to rank 0, which writes; specimens of this package fit there many times over.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 from dolfinx import fem
 from numpy.typing import NDArray
 
 from continuum.assembly import strain
+from continuum.errors import ContinuumError
 from continuum.solid import Solid
+from continuum.state import InterfaceState
+from continuum.vtkhdf import append_vtkhdf, count_vtkhdf, cut_vtkhdf
 
 Array = NDArray[np.float64]
 # Exact in the SI of 2019, as at the border above this floor.
@@ -129,16 +132,30 @@ class FieldWriter:
     at their quadrature points: opening (Å, normal first), traction (GPa), damage.
 
     Args:
-        directory: made if needed; series that an earlier writer left there are removed.
+        directory: made if needed.
         solid: whose fields are written.
+        written: states of the series that an earlier writer has begun and this one goes on with; later ones are cut off. 0
+            begins anew.
+
+    Attributes:
+        written: states in the series.
+
+    Raises:
+        ContinuumError: on all ranks, where the files cannot be read or written.
     """
 
-    def __init__(self, directory: str | Path, solid: Solid) -> None:
-        self.directory, self.solid = Path(directory), solid
-        if solid.comm.rank == 0:
+    def __init__(self, directory: str | Path, solid: Solid, *, written: int = 0) -> None:
+        self.directory, self.solid, self.written = Path(directory), solid, written
+
+        def prepare() -> None:
             self.directory.mkdir(parents=True, exist_ok=True)
+            # Files that somebody has taken away are begun again, all of them alike.
+            self.written = min([written, *(count_vtkhdf(path) for path in self.paths())]) if written else 0
             for path in self.paths():
-                path.unlink(missing_ok=True)
+                cut_vtkhdf(path, self.written)
+
+        self._on_root(prepare)
+        self.written = solid.comm.bcast(self.written)
 
     def paths(self) -> list[Path]:
         """Files of the bodies and of each interface."""
@@ -146,100 +163,58 @@ class FieldWriter:
         return [self.directory / f"{name}.vtkhdf" for name in names]
 
     def write(self, load: float) -> list[Path]:
-        """Append the present state at a load (the series' time); paths of the files; collective."""
+        """Append the present state at a load (the series' time); paths of the files; collective.
+
+        Raises:
+            ContinuumError: on all ranks, where a file cannot be written.
+        """
         solid, fields = self.solid, gather_fields(self.solid)
-        root = solid.comm.rank == 0
+        states = [solid.interface_state(part.name) for part in solid.interfaces.parts]
         paths = self.paths()
-        gpa = _EV_PER_CUBIC_ANGSTROM_IN_GPA
-        if root:
-            kind = _VTK[solid.bodies.mesh.topology.cell_name()][0]
-            cell_data = {
-                "stress [GPa]": fields.stress * gpa,
-                "von Mises [GPa]": fields.von_mises * gpa,
-                "energy density [eV/angstrom^3]": fields.energy_density,
-                "body": fields.body.astype(float),
-            }
-            point_data = {"displacement": _in_space(fields.displacement)}
-            append_vtkhdf(paths[0], _in_space(fields.points), fields.cells, kind, point_data, cell_data, load)
-        for part, path in zip(solid.interfaces.parts, paths[1:], strict=True):
-            state = solid.interface_state(part.name)
-            if root:
-                point_data = {
-                    "opening [angstrom]": _in_space(state.opening),
-                    "traction [GPa]": _in_space(state.traction) * gpa,
-                    "damage": state.damage,
-                }
-                cells = np.arange(len(state.points))[:, None]
-                append_vtkhdf(path, _in_space(state.points), cells, _VERTEX, point_data, {}, load)
-        solid.comm.Barrier()
+
+        def append() -> None:
+            _append_bodies(paths[0], fields, _VTK[solid.bodies.mesh.topology.cell_name()][0], load)
+            for path, state in zip(paths[1:], states, strict=True):
+                _append_interface(path, state, load)
+
+        self._on_root(append)
+        self.written += 1
         return paths
+
+    def _on_root(self, act: Callable[[], None]) -> None:
+        """Let rank 0 act on the files; all ranks hear of what goes wrong there."""
+        failure = None
+        if self.solid.comm.rank == 0:
+            try:
+                act()
+            except (OSError, RuntimeError, KeyError) as error:
+                failure = f"fields in {self.directory} cannot be written ({error}): free some space, or remove them"
+        if failure := self.solid.comm.bcast(failure):
+            raise ContinuumError(failure)
+
+
+def _append_bodies(path: Path, fields: FieldSnapshot, kind: int, load: float) -> None:
+    gpa = _EV_PER_CUBIC_ANGSTROM_IN_GPA
+    cell_data = {
+        "stress [GPa]": fields.stress * gpa,
+        "von Mises [GPa]": fields.von_mises * gpa,
+        "energy density [eV/angstrom^3]": fields.energy_density,
+        "body": fields.body.astype(float),
+    }
+    point_data = {"displacement": _in_space(fields.displacement)}
+    append_vtkhdf(path, _in_space(fields.points), fields.cells, kind, point_data, cell_data, load)
+
+
+def _append_interface(path: Path, state: InterfaceState, load: float) -> None:
+    point_data = {
+        "opening [angstrom]": _in_space(state.opening),
+        "traction [GPa]": _in_space(state.traction) * _EV_PER_CUBIC_ANGSTROM_IN_GPA,
+        "damage": state.damage,
+    }
+    cells = np.arange(len(state.points))[:, None]
+    append_vtkhdf(path, _in_space(state.points), cells, _VERTEX, point_data, {}, load)
 
 
 def _in_space(values: Array) -> Array:
     """Vectors (n, 2) padded to (n, 3), as VTK wants them."""
     return np.pad(values, ((0, 0), (0, 3 - values.shape[1])))
-
-
-def append_vtkhdf(
-    path: Path,
-    points: Array,
-    cells: NDArray[np.int64],
-    kind: int,
-    point_data: dict[str, Array],
-    cell_data: dict[str, Array],
-    time: float,
-) -> None:
-    """Append one time to a VTKHDF unstructured grid (version 2.0 of the format) whose mesh does not change.
-
-    Args:
-        path: file, made at the first time.
-        points: (n, 3).
-        cells: (m, k) in VTK's order.
-        kind: VTK's cell type.
-        point_data, cell_data: name -> (n, ...) or (m, ...).
-        time: value of the step.
-    """
-    fresh = not path.exists()
-    with h5py.File(path, "a") as file:
-        root = file.require_group("VTKHDF")
-        if fresh:
-            _write_grid(root, points, cells, kind)
-        steps = root["Steps"]
-        count = int(steps.attrs["NSteps"])
-        steps.attrs["NSteps"] = count + 1
-        _append(steps, "Values", np.array([time]))
-        for name, value in (("PartOffsets", 0), ("NumberOfParts", 1), ("PointOffsets", 0)):
-            _append(steps, name, np.array([value], dtype=np.int64))
-        for name in ("CellOffsets", "ConnectivityIdOffsets"):
-            _append(steps, name, np.array([[0]], dtype=np.int64))
-        for kind_of, data in (("PointData", point_data), ("CellData", cell_data)):
-            for name, values in data.items():
-                # A slash would make an HDF5 group of the unit.
-                label = name.replace("/", " per ")
-                group = root.require_group(kind_of)
-                offset = len(group[label]) if label in group else 0
-                _append(group, label, values)
-                _append(steps.require_group(f"{kind_of}Offsets"), label, np.array([offset], dtype=np.int64))
-
-
-def _write_grid(root: h5py.Group, points: Array, cells: NDArray[np.int64], kind: int) -> None:
-    root.attrs["Version"] = np.array([2, 0])
-    root.attrs.create("Type", np.bytes_("UnstructuredGrid"))
-    root["NumberOfPoints"] = np.array([len(points)])
-    root["NumberOfCells"] = np.array([len(cells)])
-    root["NumberOfConnectivityIds"] = np.array([cells.size])
-    root["Points"] = points
-    root["Connectivity"] = cells.ravel().astype(np.int64)
-    root["Offsets"] = np.arange(len(cells) + 1, dtype=np.int64) * cells.shape[1]
-    root["Types"] = np.full(len(cells), kind, dtype=np.uint8)
-    root.create_group("Steps").attrs["NSteps"] = 0
-
-
-def _append(group: h5py.Group, name: str, values: NDArray) -> None:
-    """Add rows to a dataset, making it at first."""
-    if name not in group:
-        group.create_dataset(name, data=values, maxshape=(None, *values.shape[1:]), chunks=True)
-        return
-    dataset = group[name]
-    dataset.resize(len(dataset) + len(values), axis=0)
-    dataset[-len(values) :] = values

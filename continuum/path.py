@@ -7,7 +7,7 @@ step says how it was controlled.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal
@@ -15,66 +15,29 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from continuum.checkpoint import Keep, gather_nodal, gather_state, scatter_nodal, scatter_state
 from continuum.errors import ContinuumError
 from continuum.newton import Constraint, DissipationConstraint, Drag, Newton, NotFound, OpeningConstraint
+from continuum.options import PathOptions
 from continuum.solvers import ConvergenceError, PathState, Step
+
+__all__ = ["Control", "PathOptions", "PathStep", "ViscosityError", "trace"]
 
 Array = NDArray[np.float64]
 Control = Literal["load", "dissipation", "opening", "alternate minimisation"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PathOptions:
-    """How a path is followed.
-
-    Attributes:
-        rtol: unbalanced force relative to the forces in play.
-        max_iterations: Newton's, of one step.
-        wanted_iterations: step sizes are steered towards it.
-        resolution: most energy that a step may spend, as a share of all that the interfaces can spend.
-        finest: smallest step, as a share of the largest, before the search gives up.
-        load_cuts: times that a load step is halved before the path is followed by another control.
-        snap: ``follow`` goes through snap-back by arc length; ``jump`` lets an unstable solid fall to its next stable state
-            at the same load by alternate minimisation, as it would under real supports with the kinetic energy lost.
-        viscosity: η of a viscous traction η d⟦u⟧/dt at the interfaces, eV/Å⁴ times the unit of time, in which the load moves by
-            one `step`; 0: none. Steps are then controlled by the load alone.
-        max_viscous_share: viscous energy, as a share of all that the interfaces can spend, beyond which a run is refused.
-        max_steps: of the whole path.
-    """
-
-    rtol: float = 1e-8
-    max_iterations: int = 20
-    wanted_iterations: int = 6
-    resolution: float = 0.01
-    finest: float = 1e-4
-    load_cuts: int = 1
-    snap: Literal["follow", "jump"] = "follow"
-    viscosity: float = 0.0
-    max_viscous_share: float = 0.01
-    max_steps: int = 5000
-
-    def __post_init__(self) -> None:
-        for name, low, high in (
-            ("rtol", 1e-14, 1e-2),
-            ("resolution", 1e-6, 1.0),
-            ("finest", 1e-12, 1.0),
-            ("max_viscous_share", 0.0, 1.0),
-        ):
-            if not low <= getattr(self, name) <= high:
-                raise ContinuumError(
-                    f"{name} = {getattr(self, name)!r}: expected a number between {low:g} and {high:g}"
-                )
-        for name in ("max_iterations", "wanted_iterations", "max_steps"):
-            if int(getattr(self, name)) < 1:
-                raise ContinuumError(f"{name} = {getattr(self, name)!r}: expected at least 1")
-        if self.load_cuts < 0 or not (np.isfinite(self.viscosity) and self.viscosity >= 0.0):
-            raise ContinuumError(
-                f"load_cuts = {self.load_cuts!r}, viscosity = {self.viscosity!r}: expected both finite and not negative"
-            )
-        if self.snap not in ("follow", "jump"):
-            raise ContinuumError(
-                f"snap = {self.snap!r}: expected 'follow' (arc length) or 'jump' (falls at fixed load)"
-            )
+#: What a walk between two steps knows beside the solid, Newton's method and its own last move.
+_KEPT = (
+    "longest",
+    "load_step",
+    "energy_step",
+    "opening_share",
+    "viscous",
+    "by_load",
+    "ended",
+    "before",
+    "_dissipated_before",
+    "_pull",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +68,8 @@ def trace(
     step: float,
     options: PathOptions | None = None,
     on_step: Callable[[PathStep], bool | None] | None = None,
+    state: Mapping[str, Any] | None = None,
+    keep: Keep | None = None,
 ) -> list[PathStep]:
     """Follow a solid from its present state until the load parameter is `to`, committing history at each step (collective).
 
@@ -115,9 +80,13 @@ def trace(
         step: largest step of the load parameter.
         options: of the path.
         on_step: called on every rank after each step; True ends the path.
+        state: what `keep` was given after a step of the same path: the path goes on from there, wherever the solid stands, with
+            the same steps as if it had never been left (on one rank to the last bit).
+        keep: called on every rank after each step, after `on_step`, with a function that makes the state, a tree (collective).
 
     Returns:
-        The steps; they end early where `on_step` says so, or where everything is broken that dead loads pull at.
+        The steps, those before `state` among them; they end early where `on_step` says so, or where everything is broken that
+        dead loads pull at.
 
     Raises:
         ConvergenceError: on all ranks; the solid stands at the last committed state.
@@ -130,7 +99,7 @@ def trace(
         raise ContinuumError(f"options = {options!r}: expected continuum.path.PathOptions")
     if not solid.interfaces.points:
         raise ContinuumError("a solid without interfaces has no path to trace: use continuum.solvers.follow")
-    return _Walk(solid, to, step, options or PathOptions(), on_step).run()
+    return _Walk(solid, to, step, options or PathOptions(), on_step, state).run(keep)
 
 
 class _Walk:
@@ -143,6 +112,7 @@ class _Walk:
         step: float,
         options: PathOptions,
         on_step: Callable[[PathStep], bool | None] | None,
+        state: Mapping[str, Any] | None,
     ) -> None:
         self.solid, self.to, self.options, self.on_step = solid, to, options, on_step
         self.newton = Newton(solid, rtol=options.rtol, max_iterations=options.max_iterations)
@@ -160,47 +130,76 @@ class _Walk:
         self.load_step = self.longest
         # Next advances along the path: energy (eV), and norm of the openings' increment where it differs from the last one's.
         self.energy_step, self.opening_share = 0.1 * self.largest, 1.0
-        self._resorted = False
+        self.by_load, self._resorted, self.ended = True, False, False
         self.steps: list[PathStep] = []
-        self.state = PathState.of(solid)
-        self._dissipated_before = self.state.energies.dissipated
+        self.before = PathState.of(solid) if state is None else state["before"]
+        self._dissipated_before = self.before.energies.dissipated
         self.last: tuple[Array, Array, float] | None = (
             None  # increments of displacement, jumps and load of the last step
         )
-        self.viscous, self._pull = 0.0, np.zeros_like(self.state.jump)
+        self.viscous, self._pull = 0.0, np.zeros_like(self.before.jump)
+        if state is not None:
+            self._restore(state)
 
-    def run(self) -> list[PathStep]:
+    def state(self) -> dict[str, Any]:
+        """All that decides on the steps to come, after a step, as a tree; collective."""
+        assert self.last is not None
+        moved, opened, advanced = self.last
+        return {
+            "solid": gather_state(self.solid),
+            "newton": self.newton.state(),
+            "last": {"moved": gather_nodal(self.solid, moved), "opened": opened, "load": advanced},
+            "steps": list(self.steps),
+            **{name: getattr(self, name) for name in _KEPT},
+        }
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        """Stand where a walk over the same path stood when it gave its state; collective."""
+        scatter_state(self.solid, state["solid"])
+        self.newton.restore(state["newton"])
+        last = state["last"]
+        self.last = scatter_nodal(self.solid, last["moved"]), last["opened"], last["load"]
+        self.steps = list(state["steps"])
+        for name in _KEPT:
+            setattr(self, name, state[name])
+
+    def run(self, keep: Keep | None = None) -> list[PathStep]:
         """Walk to the end."""
-        by_load, cuts = True, 0
-        while self.solid.load != self.to:
+        cuts = 0
+        while self.solid.load != self.to and not self.ended:
             if len(self.steps) >= self.options.max_steps:
                 raise self._stopped(
                     0.0, cuts, f"the path took max_steps = {self.options.max_steps} steps; take longer ones"
                 )
             saved, begun, iterations = self.solid.snapshot(), time.perf_counter(), self.newton.iterations
             try:
-                control = self._by_load() if by_load else self._by_path(saved)
+                control = self._by_load() if self.by_load else self._by_path(saved)
             except NotFound as failure:
                 self.solid.restore(saved)
                 cuts += 1
-                by_load = self._after_failure(by_load, cuts, failure)
+                self.by_load = self._after_failure(self.by_load, cuts, failure)
                 continue
             step = self._commit(control, saved, iterations, time.perf_counter() - begun, cuts)
-            self._resorted = False
-            ease, cuts = (self.options.wanted_iterations / step.iterations) ** 0.5 if step.iterations else 2.0, 0
-            if by_load:
-                self.load_step = min(self.longest, self.load_step * (2.0 if ease >= 1.0 else 1.0))
-            else:
-                self.energy_step = min(self.largest, self.energy_step * float(np.clip(ease, 0.5, 2.0)))
-                self.opening_share = float(np.clip(ease, 0.5, 1.5))
-                by_load = self._load_again(step)
-            if (self.on_step is not None and self.on_step(step)) or self._in_two():
-                break
+            self._resorted, cuts = False, 0
+            self._steer(step)
+            self.ended = bool(self.on_step is not None and self.on_step(step)) or self._in_two()
+            if keep is not None:
+                keep(self.state)
         return self.steps
+
+    def _steer(self, step: PathStep) -> None:
+        """Length and control of the next step, by what the last one took."""
+        ease = (self.options.wanted_iterations / step.iterations) ** 0.5 if step.iterations else 2.0
+        if self.by_load:
+            self.load_step = min(self.longest, self.load_step * (2.0 if ease >= 1.0 else 1.0))
+            return
+        self.energy_step = min(self.largest, self.energy_step * float(np.clip(ease, 0.5, 2.0)))
+        self.opening_share = float(np.clip(ease, 0.5, 1.5))
+        self.by_load = self._load_again(step)
 
     def _in_two(self) -> bool:
         """Whether dead loads pull at what no longer holds together."""
-        spent = self.state.energies.dissipated
+        spent = self.before.energies.dissipated
         loaded = self.solid.comm.allreduce(float(np.abs(self.solid.dead_load).sum())) > 0.0
         return bool(loaded and self._weights.any() and spent >= (1.0 - 1e-9) * self.available)
 
@@ -208,13 +207,13 @@ class _Walk:
         """One step of the load; NotFound where it fails or spends more than a step may."""
         solid, options = self.solid, self.options
         left = self.to - solid.load
-        move = left if abs(left) <= 1.0000001 * self.load_step else np.sign(left) * self.load_step
+        move = left if abs(left) <= 1.0000001 * self.load_step else float(np.sign(left)) * self.load_step
         target = self.to if move == left else solid.load + move
         drag, before, predicted = None, self._spent(), False
         if options.viscosity:
             share = abs(move) / self.longest
             rate = np.where(solid.interfaces.cracked, 0.0, options.viscosity / share)
-            drag = Drag(stiffness=rate, start=self.state.jump)
+            drag = Drag(stiffness=rate, start=self.before.jump)
         elif self.last is not None and self.last[2] * move > 0.0:
             solid.owned()[:] += move / self.last[2] * self.last[0]
             predicted = True
@@ -264,7 +263,7 @@ class _Walk:
     def _constraints(self) -> list[tuple[Control, Constraint, float]]:
         """How the next step can be measured, best first, and how far it is to go."""
         found: list[tuple[Control, Constraint, float]] = []
-        answer, jump = self.solid.respond(), self.state.jump
+        answer, jump = self.solid.respond(), self.before.jump
         if self._weights.any():
             spent = DissipationConstraint(weights=self._weights, start=answer.dissipated)
             pulled = np.abs(self._weights[:, None] * answer.traction * jump).sum()
@@ -353,7 +352,7 @@ class _Walk:
 
     def _commit(self, control: Control, saved: Any, iterations: int, seconds: float, cuts: int) -> PathStep:
         """Take the state into the history and describe the step."""
-        solid, before = self.solid, self.state
+        solid, before = self.solid, self.before
         after = PathState.of(solid)
         work = 0.5 * (before.reaction + after.reaction) * (after.load - before.load)
         interface_work = after.interface_work_from(before, solid)
@@ -362,7 +361,7 @@ class _Walk:
         self.last = (moved, after.jump - before.jump, after.load - before.load)
         self._dissipated_before = before.energies.dissipated
         solid.commit()
-        self.state = after
+        self.before = after
         step = PathStep(
             load=after.load,
             reaction=after.reaction,

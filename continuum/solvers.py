@@ -1,13 +1,16 @@
 """Following a solid through a sequence of loads: step control, energies and work of each step."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from continuum.equilibrium import Equilibrium, NotReached
-from continuum.errors import ContinuumError
+from continuum.checkpoint import Keep, gather_state, scatter_state
+from continuum.equilibrium import Equilibrium
+from continuum.errors import ContinuumError, NotReached
 from continuum.options import SolverOptions
 from continuum.solid import Energies, Solid
 
@@ -86,6 +89,8 @@ def follow(
     *,
     options: SolverOptions | None = None,
     on_step: Callable[[Step], None] | None = None,
+    state: Mapping[str, Any] | None = None,
+    keep: Keep | None = None,
 ) -> list[Step]:
     """Take a solid from its present state through the loads, committing the interfaces' history at each (collective).
 
@@ -94,9 +99,11 @@ def follow(
         loads: load parameters, in order; unloading is allowed.
         options: of the solver.
         on_step: called on every rank after each converged step.
+        state: what `keep` was given after a step through the same loads: they go on from there, wherever the solid stands.
+        keep: called on every rank after each step, after `on_step`, with a function that makes the state, a tree (collective).
 
     Returns:
-        One Step a load.
+        One Step a load, those before `state` among them.
 
     Raises:
         ConvergenceError: on all ranks; the solid stands at the last converged state.
@@ -110,10 +117,15 @@ def follow(
     options = options or SolverOptions()
     equilibrium = Equilibrium(solid, options)
     steps: list[Step] = []
-    state = PathState.of(solid)
-    for load in values.tolist():
+    if state is not None:
+        scatter_state(solid, state["solid"])
+        equilibrium.restore(state["equilibrium"])
+        steps = list(state["steps"])
+    # Taken before the law's history is: it cannot be computed again from the solid alone.
+    here = PathState.of(solid) if state is None else state["here"]
+    for load in values.tolist()[len(steps) :]:
         begun, iterations, factors = time.perf_counter(), equilibrium.iterations, equilibrium.reference.factorisations
-        start, work, interface_work, cuts = state, 0.0, 0.0, 0
+        start, work, interface_work, cuts = here, 0.0, 0.0, 0
         share, goal = 1.0, 0.0
         while goal < 1.0:
             saved = solid.snapshot()
@@ -130,28 +142,35 @@ def follow(
                 share *= 0.5
                 continue
             after = PathState.of(solid)
-            work += 0.5 * (state.reaction + after.reaction) * (after.load - state.load)
-            interface_work += after.interface_work_from(state, solid)
+            work += 0.5 * (here.reaction + after.reaction) * (after.load - here.load)
+            interface_work += after.interface_work_from(here, solid)
             solid.commit()
-            state, goal = after, goal_next
+            here, goal = after, goal_next
         step = Step(
             load=load,
-            reaction=state.reaction,
+            reaction=here.reaction,
             iterations=equilibrium.iterations - iterations,
             cutbacks=cuts,
             factorisations=equilibrium.reference.factorisations - factors,
-            energies=state.energies,
+            energies=here.energies,
             crack_tip=solid.crack_tip(solid.interfaces.parts[0].name) if solid.interfaces.parts else float("nan"),
             seconds=time.perf_counter() - begun,
             work=work,
             interface_work=interface_work,
-            closure=work - (state.energies.held - start.energies.held) - interface_work,
-            released=work - (state.energies.total - start.energies.total),
+            closure=work - (here.energies.held - start.energies.held) - interface_work,
+            released=work - (here.energies.total - start.energies.total),
         )
         steps.append(step)
         if on_step is not None:
             on_step(step)
+        if keep is not None:
+            keep(partial(_state, solid, equilibrium, here, list(steps)))
     return steps
+
+
+def _state(solid: Solid, equilibrium: Equilibrium, here: "PathState", steps: list[Step]) -> dict[str, Any]:
+    """All that the next step takes from those before, as a tree; collective."""
+    return {"solid": gather_state(solid), "equilibrium": equilibrium.state(), "here": here, "steps": steps}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from multiscale import validation_cli
+from multiscale import compare_cli, rerun_cli, survival_cli, validation_cli
+from multiscale.sweep import commands as sweep_commands
 
 DESCRIPTION = "Atoms driven by interatomic potentials and finite elements, every piece of energy counted once."
 EPILOG = (
@@ -49,6 +50,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run_arguments(run)
     run.set_defaults(command=_run)
 
+    survival_cli.add_parser(commands, _add_traceback).set_defaults(command=_resume)
+
     embedding = commands.add_parser("embedding", help="tools for quantum regions: the buffer that they need")
     tools = embedding.add_subparsers(title="tools", required=True, metavar="TOOL")
     converge = tools.add_parser(
@@ -79,6 +82,8 @@ def build_parser() -> argparse.ArgumentParser:
     validation = validation_cli.add_parser(commands, _add_traceback)
     validation.set_defaults(command=_validate_potential)
 
+    rerun_cli.add_parser(commands, _add_traceback).set_defaults(command=_rerun)
+
     init = commands.add_parser("init", help="write a commented case file", description="Write a commented case file.")
     init.add_argument(
         "study", metavar="STUDY", help="active-learning, adhesion, contact, defect, embedding, fracture or properties"
@@ -108,17 +113,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_traceback(spread)
     spread.set_defaults(command=_spread)
 
-    compare = commands.add_parser(
-        "compare",
-        help="put fracture runs side by side",
-        description="Put fracture runs side by side: toughness, trapping, barriers, calls and times, as a table and a picture.",
-    )
-    compare.add_argument("directories", type=Path, nargs="+", metavar="DIR")
-    compare.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="write comparison.csv and comparison.png there"
-    )
-    _add_traceback(compare)
-    compare.set_defaults(command=_compare)
+    compare_cli.add_parser(commands, _add_traceback).set_defaults(command=_compare)
+
+    sweep_commands.add_parser(commands, _add_traceback).set_defaults(command=_sweep)
 
     schema = commands.add_parser("schema", help="print the JSON Schema of a case, for editors")
     schema.add_argument("study", nargs="?", default="adhesion", metavar="STUDY", help="default: adhesion")
@@ -148,6 +145,7 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="run directory (default: runs/CASE)")
     parser.add_argument("--force", action="store_true", help="write into a directory that is not empty")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
+    survival_cli.add_options(parser)
     _add_traceback(parser)
 
 
@@ -211,11 +209,11 @@ def _guarded(work: Any, arguments: argparse.Namespace, *, comm: Any, directory: 
             import traceback
 
             traceback.print_exception(error)
-        text = failures.message(error, case_file=case_file)
+        text = failures.message(error, case_file=case_file, directory=directory)
         if text.startswith("unexpected"):
             text += failures.save_traceback(error, directory)
-        several = len(getattr(error, "problems", ())) > 1
-        _complain(text if comm.rank == 0 else f"on rank {comm.rank}: {text}", several=several)
+        failures.mark_failed(directory, text)
+        _complain(text, several=len(getattr(error, "problems", ())) > 1)
 
     return failures.run_together(work, comm=comm, report=report)
 
@@ -236,9 +234,11 @@ def _run(arguments: argparse.Namespace, study: str | None = None) -> int:
         case = _load_together(arguments.case, comm, study)
         from multiscale.progress import Progress
         from multiscale.studies import runner
+        from multiscale.survival import run_options
 
         progress = Progress.silent() if arguments.quiet else Progress.on(comm)
-        runner(case)(case, directory=directory, comm=comm, progress=progress, force=arguments.force)
+        with run_options(survival_cli.options_of(arguments)):
+            runner(case)(case, directory=directory, comm=comm, progress=progress, force=arguments.force)
         if comm.rank == 0:
             from multiscale.summary import summary_lines
 
@@ -264,12 +264,23 @@ def _validate(arguments: argparse.Namespace) -> int:
 
 
 def _validate_potential(arguments: argparse.Namespace) -> int:
+    return _told_by(validation_cli, arguments)
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    return _told_by(survival_cli, arguments)
+
+
+def _rerun(arguments: argparse.Namespace) -> int:
+    return _told_by(rerun_cli, arguments)
+
+
+def _told_by(module: Any, arguments: argparse.Namespace) -> int:
+    """Run a command that lives in a module of its own, and return its exit code."""
     comm = _world()
     codes: list[int] = []
-    directory = validation_cli.output_directory(arguments)
-    failed = _guarded(
-        lambda: codes.append(validation_cli.run(arguments, comm)), arguments, comm=comm, directory=directory
-    )
+    directory = module.output_directory(arguments)
+    failed = _guarded(lambda: codes.append(module.run(arguments, comm)), arguments, comm=comm, directory=directory)
     return failed or codes[0]
 
 
@@ -356,14 +367,13 @@ def _spread(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    def work() -> None:
-        from multiscale.fracture_compare import compare_runs, print_comparison
+    return _told_by(compare_cli, arguments)
 
-        print_comparison(compare_runs(arguments.directories, arguments.output))
-        if arguments.output is not None:
-            print(f"Comparison: {arguments.output / 'comparison.csv'}, {arguments.output / 'comparison.png'}")
 
-    return _guarded(work, arguments, comm=_OneRank())
+def _sweep(arguments: argparse.Namespace) -> int:
+    codes: list[int] = []
+    failed = _guarded(lambda: codes.append(sweep_commands.run(arguments)), arguments, comm=_OneRank())
+    return failed or codes[0]
 
 
 def _schema(arguments: argparse.Namespace) -> int:

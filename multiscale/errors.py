@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from atomistic.errors import StoppedError as StoppedError
+
 
 class StudyError(ValueError):
     """What a study refuses to compute: the message says what was given, what was expected and what to do."""
@@ -47,5 +49,17 @@ class LearningStoppedError(RuntimeError):
         self.result = result
 
 
+class CheckpointError(RuntimeError):
+    """What a run has kept that cannot be written, read, or gone on with."""
+
+
 class SpreadError(StudyError):
     """A spread of a committee that a run does not have or cannot be given."""
+
+
+class RerunError(StudyError):
+    """A run that cannot be repeated as it was."""
+
+
+class SweepError(StudyError):
+    """A sweep that cannot be planned, gone on with or collected."""

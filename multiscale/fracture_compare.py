@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from atomistic.whole_file import write_whole
 from multiscale.plots import BLUE, FAINT, GREY, INK, RED, TEAL, house_style, new_figure
 from multiscale.report import NotARunError
 from multiscale.report_words import indices, potential_name, species
-from multiscale.run import write_atomically
 
 #: Columns of the table: heading with unit, and the quantity of results.json that it holds.
 QUANTITIES = (
@@ -94,7 +94,7 @@ def compare_runs(directories: Sequence[str | Path], output: str | Path | None = 
     if output is not None:
         folder = Path(output)
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / "comparison.csv", comparison.csv())
+        write_whole(folder / "comparison.csv", comparison.csv())
         with house_style():
             draw_comparison(comparison).savefig(folder / "comparison.png")
     return comparison

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 
@@ -31,6 +31,12 @@ class Phase:
         if not self.total or self.done <= 0:
             return None
         return self.seconds / self.done * max(self.total - self.done, 0.0)
+
+    @property
+    def stand(self) -> str:
+        """Where the work stands, ``"loading, after 24 of 60: 24 nm"``."""
+        done = f", after {self.done:.4g} of {self.total:g}" if self.total else ""
+        return f"{self.name}{done}{f': {self.text}' if self.text else ''}"
 
     def advance(self, amount: float = 1, text: str = "") -> None:
         """Report ``amount`` more of ``total`` done, with a word on where the work stands."""
@@ -65,12 +71,14 @@ class Progress:
         """Args: listener is called as ``listener(kind, **fields)`` at phase starts and ends, e.g. a run's ``event``."""
         self.seconds: dict[str, float] = {}
         self.listener = listener
-        self._enabled = enabled
-        self._stream = stream if stream is not None else sys.stderr
+        self._stream: TextIO | None = stream if stream is not None else sys.stderr
+        # Without a stderr there is nobody to show anything.
+        self._enabled = enabled and self._stream is not None
         self._interval = interval
         self._last_line = 0.0
         self._bars: Any = None
         self._tasks: dict[int, Any] = {}
+        self._open: list[Phase] = []
 
     @classmethod
     def silent(cls) -> Progress:
@@ -84,41 +92,66 @@ class Progress:
 
     @contextmanager
     def phase(self, name: str, total: float | None = None) -> Iterator[Phase]:
-        """Open a phase of ``total`` units of work (None: unknown); phases may nest."""
-        phase = Phase(name, total=total, show=self._update)
+        """Open a phase of ``total`` units of work (None: unknown); phases may nest.
+
+        An error that leaves a phase takes along where that stood, as ``phases``, the innermost first.
+        """
+        phase = Phase(name, total=total, show=lambda phase: self._display(self._update, phase))
+        self._open.append(phase)
         self._tell("phase_started", phase=name, total=total)
-        self._begin(phase)
-        completed = False
+        self._display(self._begin, phase)
         try:
             yield phase
-            completed = True
-        finally:
-            seconds = phase.seconds
-            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
-            self._end(phase, completed=completed)
-            self._tell("phase_finished", phase=name, seconds=round(seconds, 3), completed=completed)
+        except BaseException as error:
+            error.__dict__.setdefault("phases", []).append(phase.stand)
+            # A disk that is full, or gone, must not hide what went wrong before.
+            with suppress(OSError):
+                self._close(phase, completed=False)
+            raise
+        self._close(phase, completed=True)
+
+    def _close(self, phase: Phase, *, completed: bool) -> None:
+        self._open.remove(phase)
+        seconds = phase.seconds
+        self.seconds[phase.name] = self.seconds.get(phase.name, 0.0) + seconds
+        self._display(self._end, phase, completed)
+        self._tell("phase_finished", phase=phase.name, seconds=round(seconds, 3), completed=completed)
+
+    def stand(self) -> str:
+        """What the run is doing: its open phases, the innermost first."""
+        return ", within ".join(phase.stand for phase in reversed(self._open))
 
     def note(self, text: str) -> None:
         """Show one line apart from any phase."""
-        if not self._enabled:
-            return
-        if self._bars is not None:
-            self._bars.console.print(text, highlight=False, markup=False)
-        else:
-            self._line(text)
+        self._display(self._write, text)
 
     def _tell(self, kind: str, **fields: Any) -> None:
         if self.listener is not None:
             self.listener(kind, **fields)
 
+    def _display(self, act: Callable[..., None], *arguments: Any) -> None:
+        """Show something; whoever watches may go away, and the run goes on without."""
+        if not self._enabled:
+            return
+        try:
+            act(*arguments)
+        except (OSError, ValueError):  # a stream that is closed: ValueError if by ourselves
+            self._enabled, self._bars = False, None
+
+    def _write(self, text: str) -> None:
+        if self._bars is not None:
+            self._bars.console.print(text, highlight=False, markup=False)
+        else:
+            self._line(text)
+
     def _line(self, text: str) -> None:
+        assert self._stream is not None
         self._stream.write(text + "\n")
         self._stream.flush()
         self._last_line = time.perf_counter()
 
     def _begin(self, phase: Phase) -> None:
-        if not self._enabled:
-            return
+        assert self._stream is not None
         if not self._stream.isatty():
             self._line(f"{phase.name} ...")
             return
@@ -128,16 +161,12 @@ class Progress:
         self._tasks[id(phase)] = self._bars.add_task(phase.name, total=phase.total, text="")
 
     def _update(self, phase: Phase) -> None:
-        if not self._enabled:
-            return
         if self._bars is not None:
             self._bars.update(self._tasks[id(phase)], completed=phase.done, text=phase.text)
         elif time.perf_counter() - self._last_line >= self._interval:
             self._line(plain_line(phase))
 
-    def _end(self, phase: Phase, *, completed: bool) -> None:
-        if not self._enabled:
-            return
+    def _end(self, phase: Phase, completed: bool) -> None:
         if self._bars is None:
             self._line(f"{phase.name}: {'done' if completed else 'stopped'} in {format_seconds(phase.seconds)}")
             return

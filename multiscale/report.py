@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from atomistic.whole_file import write_whole
+from multiscale.html_parts import (
+    badge,
+    format_number,
+    html_figure,
+    html_note,
+    html_page,
+    html_sections,
+    html_table,
+    html_warnings,
+)
 from multiscale.plots import make_plots
 from multiscale.progress import format_seconds
-from multiscale.report_style import CSS
 from multiscale.report_words import CAPTIONS, FILES, HEADLINES, run_title
-from multiscale.run import write_atomically
 from multiscale.units import format_length
 
 
@@ -45,7 +53,7 @@ def make_report(directory: str | Path) -> Path:
             results |= _read_json(directory / name)
     figures = {path.name: path for path in make_plots(directory)}
     page = directory / "report.html"
-    write_atomically(page, render(run, results, figures, files=sorted(directory.iterdir())))
+    write_whole(page, render(run, results, figures, files=sorted(directory.iterdir())))
     return page
 
 
@@ -72,7 +80,7 @@ def render(
     """
 
     def shown(*names: str) -> str:
-        return "".join(_figure(name, figures[name]) for name in names if name in figures)
+        return "".join(html_figure(name, figures[name], CAPTIONS.get(name, "")) for name in names if name in figures)
 
     quantities = results.get("quantities", [])
     named = ("stacks", "profiles", "cuts", "embedding", "quantum", "quantum_checks", "contract", "validation")
@@ -83,7 +91,7 @@ def render(
         (
             "Properties",
             _lowered(_table(properties.get("rows", [])), properties.get("rows", []))
-            + _note(properties.get("note"))
+            + html_note(properties.get("note"))
             + shown("properties.png", "eos.png", "vacancy.png", "gamma_lines.png", "gamma_surface.png"),
         ),
         ("Quantities", _quantities(quantities)),
@@ -91,65 +99,53 @@ def render(
             "Errors",
             shown("validation_parity.png", "validation_errors.png")
             + _table(validation.get("rows", []))
-            + _note(validation.get("note")),
+            + html_note(validation.get("note")),
         ),
         ("Doubt", shown("validation_doubt.png")),
         ("Data", _table(validation.get("data", []))),
         ("Spread of the committee", _spread(results.get("spread") or {}, shown("spread.png", "spread_curves.png"))),
         (
             "Learning",
-            shown("learning.png", "learning_effect.png") + _table(taught.get("rows", [])) + _note(taught.get("note")),
+            shown("learning.png", "learning_effect.png")
+            + _table(taught.get("rows", []))
+            + html_note(taught.get("note")),
         ),
-        ("Cuts of the plane", _table(cuts.get("rows", [])) + _note(cuts.get("note"))),
-        ("Buffer", shown("embedding.png") + _table(buffers.get("rows", [])) + _note(buffers.get("note"))),
+        ("Cuts of the plane", _table(cuts.get("rows", [])) + html_note(cuts.get("note"))),
+        ("Buffer", shown("embedding.png") + _table(buffers.get("rows", [])) + html_note(buffers.get("note"))),
         ("Contact", shown("contact_load.png", "contact_profiles.png", "contact_stress.png")),
         ("Crack", shown("crack_path.png", "crack.png", "crack_body.png")),
         ("Emission", _table(results.get("emission", []))),
         ("Barriers", shown("crack_energy.png")),
         ("Stress and J", shown("crack_plane.png", "crack_j.png")),
         ("Interface", shown("separation.png")),
-        ("Check of the law", shown("stacks.png") + _table(stacks.get("rows", [])) + _note(stacks.get("note"))),
+        ("Check of the law", shown("stacks.png") + _table(stacks.get("rows", [])) + html_note(stacks.get("note"))),
         ("Impurity", shown("impurity.png")),
         ("Specimen", shown("load_opening.png", "specimen.png")),
         ("Path", shown("path.png")),
         ("Zone", shown("zone.png", "patch.png")),
-        ("Handshake", shown("profiles.png") + _table(profiles.get("rows", [])) + _note(profiles.get("note"))),
-        ("Quantum region", _table(quantum.get("rows", [])) + _note(quantum.get("note"))),
-        ("Check of the corrected curves", _table(checks.get("rows", [])) + _note(checks.get("note"))),
+        ("Handshake", shown("profiles.png") + _table(profiles.get("rows", [])) + html_note(profiles.get("note"))),
+        ("Quantum region", _table(quantum.get("rows", [])) + html_note(quantum.get("note"))),
+        ("Check of the corrected curves", _table(checks.get("rows", [])) + html_note(checks.get("note"))),
         ("Error against all atoms", shown("error.png")),
         ("Convergence", shown("convergence.png", "interaction.png")),
         (
             "Energy",
             shown("energy.png", "ledger.png", "crack_ledger.png")
             + _ledger(results.get("ledger", []))
-            + _note(results.get("ledger_note")),
+            + html_note(results.get("ledger_note")),
         ),
         ("Case", _case(run.get("case") or {})),
         ("Provenance", _provenance(run)),
         ("Files", _files(files)),
     ]
-    present = [(title, body) for title, body in sections if body]
-    links = "".join(f'<a href="#{_anchor(title)}">{escape(title)}</a>' for title, _ in present)
-    bodies = "".join(
-        f'<section id="{_anchor(title)}"><h2>{escape(title)}</h2>{body}</section>' for title, body in present
-    )
     title = run_title(run)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{CSS}</style></head><body><main>"
-        f"<header><h1>{escape(title)}</h1>{_status(run)}</header>{_tiles(quantities)}{_warnings(run, results)}"
-        f"<nav>{links}</nav>{bodies}</main></body></html>\n"
-    )
-
-
-def _anchor(title: str) -> str:
-    return title.lower().replace(" ", "-")
+    header = f"<header><h1>{escape(title)}</h1>{_status(run)}</header>{_tiles(quantities)}{_warnings(run, results)}"
+    return html_page(title, header + html_sections(sections))
 
 
 def _status(run: Mapping[str, Any]) -> str:
     status = str(run.get("status", "unknown"))
-    parts = [f'<span class="badge {"good" if status == "finished" else "bad"}">{escape(status)}</span>']
+    parts = [badge(status, good=status == "finished")]
     if run.get("started"):
         parts.append(escape(str(run["started"])[:16].replace("T", " ")) + " UTC")
     if run.get("seconds") is not None:
@@ -162,22 +158,6 @@ def _status(run: Mapping[str, Any]) -> str:
 
 def _count(ranks: int) -> str:
     return f"{ranks} rank{'s' if ranks != 1 else ''}"
-
-
-def format_number(value: Any) -> str:
-    """A number with four digits, powers of ten written out; other values as they are."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, int):
-        return f"{value:,}".replace(",", "\u202f")
-    text = f"{value:.4g}"
-    if "e" not in text:
-        return text.replace("-", "−")
-    mantissa, exponent = text.split("e")
-    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{mantissa.replace('-', '−')} × 10{raised}"
 
 
 def _tiles(quantities: Sequence[Mapping[str, Any]]) -> str:
@@ -208,53 +188,21 @@ def _spread(spread: Mapping[str, Any], picture: str) -> str:
         for row in spread.get("rows", [])
         if row["std"] > 1e-12 * abs(row["mean"])
     ]
-    return picture + _rows(headings, rows) + _note(spread.get("note"))
+    return picture + html_table(headings, rows) + html_note(spread.get("note"))
 
 
 def _warnings(run: Mapping[str, Any], results: Mapping[str, Any]) -> str:
     html = ""
     if run.get("error"):
         html += f'<div class="box bad"><strong>The run stopped.</strong> {escape(str(run["error"]))}</div>'
-    warnings = [str(warning) for warning in results.get("warnings", [])]
-    if warnings:
-        items = "".join(f"<li>{escape(warning)}</li>" for warning in warnings)
-        html += f'<div class="box warning"><strong>Warnings</strong><ul>{items}</ul></div>'
+    html += html_warnings("Warnings", [str(warning) for warning in results.get("warnings", [])])
     return html
-
-
-def _figure(name: str, path: Path) -> str:
-    image = base64.b64encode(path.read_bytes()).decode("ascii")
-    caption = CAPTIONS.get(name, "")
-    return (
-        f'<figure><img src="data:image/png;base64,{image}" alt="{escape(name)}: {escape(caption)}">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-    )
-
-
-def _note(text: Any) -> str:
-    return f'<p class="note">{escape(str(text))}</p>' if text else ""
-
-
-def _rows(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, name: str = "") -> str:
-    """A table; numbers are aligned right."""
-    if not rows:
-        return ""
-    head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
-    body = ""
-    for row in rows:
-        cells = ""
-        for value in row:
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            cells += f"<td{' class=number' if number else ''}>{escape(format_number(value))}</td>"
-        body += f"<tr>{cells}</tr>"
-    head = f"<thead><tr>{head}</tr></thead>" if any(headings) else ""
-    return f'<div class="scroll"><table class="{name}">{head}<tbody>{body}</tbody></table></div>'
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     """A table of records; keys are the headings."""
     headings = list(dict.fromkeys(key for row in rows for key in row))
-    return _rows(
+    return html_table(
         [heading.replace("_", " ") for heading in headings], [[row.get(key) for key in headings] for row in rows]
     )
 
@@ -262,7 +210,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
 def _quantities(quantities: Sequence[Mapping[str, Any]]) -> str:
     keys = ("name", "symbol", "value", "unit", "note")
     rows = [[quantity.get(key) if quantity.get(key) is not None else "" for key in keys] for quantity in quantities]
-    return _lowered(_rows(("quantity", "symbol", "value", "unit", "remark"), rows), quantities)
+    return _lowered(html_table(("quantity", "symbol", "value", "unit", "remark"), rows), quantities)
 
 
 def _lowered(table: str, records: Sequence[Mapping[str, Any]]) -> str:
@@ -278,7 +226,7 @@ def _lowered(table: str, records: Sequence[Mapping[str, Any]]) -> str:
 
 def _ledger(entries: Sequence[Mapping[str, Any]]) -> str:
     keys = ("term", "domain", "weight", "value", "unit", "note")
-    return _rows((*keys[:-1], "remark"), [[entry.get(key, "") for key in keys] for entry in entries])
+    return html_table((*keys[:-1], "remark"), [[entry.get(key, "") for key in keys] for entry in entries])
 
 
 def _case(case: Mapping[str, Any]) -> str:
@@ -332,7 +280,9 @@ def _provenance(run: Mapping[str, Any]) -> str:
         "taken from earlier runs": engine.get("reused"),
         "reference of the engine": engine.get("reference"),
     }
-    facts = _rows(("", ""), [[key, value] for key, value in cells.items() if value not in (None, "")], name="facts")
+    facts = html_table(
+        ("", ""), [[key, value] for key, value in cells.items() if value not in (None, "")], name="facts"
+    )
     versions = ", ".join(f"{escape(name)} {escape(version)}" for name, version in (run.get("packages") or {}).items())
     return facts + _phases(run.get("phases") or {}) + (f'<p class="note">{versions}</p>' if versions else "")
 

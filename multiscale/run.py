@@ -9,10 +9,12 @@ import math
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -21,7 +23,11 @@ from typing import Any
 
 import numpy as np
 
+from atomistic.whole_file import write_whole
+from multiscale.checkpoint import FOLDER, Checkpoints, Keeper
+from multiscale.errors import StoppedError
 from multiscale.failures import EXIT_MISTAKE, exit_code
+from multiscale.provenance import describe_provenance
 from multiscale.units import ANGSTROM_IN_NM, EV_PER_A3_IN_GPA
 
 RECORDED_PACKAGES = [
@@ -63,7 +69,9 @@ class RunDirectory:
         path: the directory, absolute.
     """
 
-    def __init__(self, path: str | Path, *, case: Any = None, comm: Any = None, force: bool = False):
+    def __init__(
+        self, path: str | Path, *, case: Any = None, comm: Any = None, force: bool = False, resume: bool = False
+    ):
         """Create the directory.
 
         Args:
@@ -71,31 +79,46 @@ class RunDirectory:
             case: the pydantic case that ``run.json`` records.
             comm: MPI communicator; None means one process.
             force: write into a directory that isn't empty; files of an earlier run with the same names are replaced.
+            resume: go on with the run that is in it.
 
         Raises:
-            RunExistsError: on all ranks, if the directory is not empty or is a file, without ``force``.
+            RunExistsError: on all ranks, if the directory is not empty or is a file, without ``force``; with ``resume``, if it
+                holds no run.
         """
         self.path = Path(path).absolute()
         self._comm = comm
         self._began = time.time()
         self._record: dict[str, Any] = {}
-        problem = self._prepare(force) if self.writes else None
-        if comm is not None:
-            problem = comm.bcast(problem, root=0)
-        if problem is not None:
-            raise RunExistsError(problem)
-        self._record = {
+        self._checkpoints: Checkpoints | None = None
+        self._retold: str | None = None
+        if resume:
+            self._record = self._recorded_before()
+        else:
+            self._begin(force)
+        self._record |= {
             "status": "running",
-            "started": _now(),
             "command": list(sys.argv),
-            "case": None if case is None else case.model_dump(mode="json"),
             "host": describe_host(),
             "mpi": describe_mpi(comm),
             "packages": installed_packages() if self.writes else {},
             "git_revision": git_revision(Path(__file__).parent) if self.writes else None,
         }
+        if resume:
+            self._record["resumed"] = [*self._record.get("resumed", []), _now()]
+            self._record.pop("error", None)
+        else:
+            self._record |= {"started": _now(), "case": None if case is None else case.model_dump(mode="json")}
+            self._record["provenance"] = describe_provenance(case, force=force) if self.writes else {}
         self._save()
-        self.event("run_started", command=" ".join(sys.argv))
+        if not resume:
+            self.event("run_started", command=" ".join(sys.argv))
+
+    def _begin(self, force: bool) -> None:
+        problem = self._prepare(force) if self.writes else None
+        if self._comm is not None:
+            problem = self._comm.bcast(problem, root=0)
+        if problem is not None:
+            raise RunExistsError(problem)
 
     @classmethod
     def reopen(cls, path: str | Path, *, comm: Any = None) -> RunDirectory:
@@ -106,19 +129,24 @@ class RunDirectory:
         """
         run = cls.__new__(cls)
         run.path, run._comm, run._began = Path(path).absolute(), comm, time.time()
+        run._checkpoints, run._retold = None, None
+        run._record = run._recorded_before()
+        return run
+
+    def _recorded_before(self) -> dict[str, Any]:
+        """What ``run.json`` says, the same on all ranks."""
         record: Any = None
-        if run.writes:
+        if self.writes:
             try:
-                record = json.loads(run.file("run.json").read_text(encoding="utf-8"))
+                record = json.loads(self.file("run.json").read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 record = None
-        record = record if comm is None else comm.bcast(record, root=0)
+        record = record if self._comm is None else self._comm.bcast(record, root=0)
         if not isinstance(record, dict):
             raise RunExistsError(
-                f"{path} holds no run.json of a run. Give the directory of a run, for example runs/adhesion"
+                f"{self.path} holds no run.json of a run. Give the directory of a run, for example runs/adhesion"
             )
-        run._record = record
-        return run
+        return record
 
     @property
     def recorded(self) -> Mapping[str, Any]:
@@ -144,6 +172,7 @@ class RunDirectory:
                 )
             for stale in ("events.jsonl", "results.json", "report.html"):
                 (self.path / stale).unlink(missing_ok=True)
+            shutil.rmtree(self.path / FOLDER, ignore_errors=True)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -157,13 +186,43 @@ class RunDirectory:
         except (OSError, ValueError, AttributeError):
             return False
 
+    def survive(self, checkpoints: Checkpoints) -> None:
+        """Keep the states of loops in these checkpoints; of a resumed run, take back what was written after the last one.
+
+        What leads up to the loop that stands in the last checkpoint is told again as it is done again: it is not written twice.
+        """
+        self._checkpoints = checkpoints
+        latest = checkpoints.latest
+        if latest is not None:
+            self._began = time.time() - float(latest.get("seconds", 0.0))
+            events = self.file("events.jsonl")
+            if self.writes and events.exists():
+                os.truncate(events, min(int(latest.get("events", 0)), events.stat().st_size))
+        if "resumed" in self._record:
+            self.event("run_resumed", times=len(self._record["resumed"]))
+        self._retold = None if latest is None else str(latest["keeper"])
+
+    def passing(self) -> dict[str, Any]:
+        """What a checkpoint notes beside a state: seconds of the run so far, and how long its events are."""
+        events = self.file("events.jsonl")
+        return {
+            "seconds": round(time.time() - self._began, 3),
+            "events": events.stat().st_size if events.exists() else 0,
+        }
+
+    def keeper(self, name: str) -> Keeper:
+        """What keeps the states of a loop of this run: of none outside a study, where nothing is kept."""
+        if name == self._retold:
+            self._retold = None
+        return Keeper(None, name) if self._checkpoints is None else self._checkpoints.keeper(name)
+
     def file(self, name: str) -> Path:
         """Path of a file in the directory."""
         return self.path / name
 
     def event(self, kind: str, **fields: Any) -> None:
         """Append one line to ``events.jsonl``: time stamp, seconds elapsed since the start, kind and fields."""
-        if not self.writes:
+        if not self.writes or self._retold is not None:
             return
         line = {"time": _now(), "elapsed": round(time.time() - self._began, 3), "event": kind, **fields}
         with open(self.file("events.jsonl"), "a", encoding="utf-8") as stream:
@@ -172,7 +231,7 @@ class RunDirectory:
     def write_json(self, name: str, data: Any) -> None:
         """Write strict JSON; NaN and infinity, which JSON lacks, become null."""
         if self.writes:
-            write_atomically(self.file(name), strict_json(data) + "\n")
+            write_whole(self.file(name), strict_json(data) + "\n")
 
     def write_csv(
         self, name: str, columns: Mapping[str, Any], *, units: Mapping[str, str] | None = None, comment: str = ""
@@ -183,14 +242,14 @@ class RunDirectory:
             ValueError: if lengths differ or a unit belongs to no column.
         """
         if self.writes:
-            write_atomically(self.file(name), csv_text(columns, units=units or {}, comment=comment))
+            write_whole(self.file(name), csv_text(columns, units=units or {}, comment=comment))
 
     def write_arrays(self, name: str, **arrays: Any) -> None:
         """Write a compressed ``.npz`` of arrays."""
         if self.writes:
             buffer = io.BytesIO()
             np.savez_compressed(buffer, **arrays)
-            write_atomically(self.file(name), buffer.getvalue())
+            write_whole(self.file(name), buffer.getvalue())
 
     def write_fields(self, snapshot: Any, *, name: str = "fields_last.npz") -> None:
         """Write gathered fields for the figures, lengths in nm and stress in GPa.
@@ -239,13 +298,18 @@ class RunDirectory:
         self.event("run_ended", status=status, **({"error": error} if error else {}))
 
     def fail(self, error: BaseException, *, phases: Mapping[str, float] | None = None) -> None:
-        """Close ``run.json`` after an error, not collectively: "interrupted" by the user, else "failed".
+        """Close ``run.json`` after an error, not collectively: "stopped" well, "interrupted" by the user, else "failed".
 
         A user's mistake is marked as such, so that the mended case may use the directory.
         """
-        self._record["mistake"] = exit_code(error) == EXIT_MISTAKE
+        kept = self._checkpoints is not None and self._checkpoints.latest is not None
+        self._record["mistake"] = exit_code(error) == EXIT_MISTAKE and not kept
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        self.finish(status, phases=phases, error=str(error) or type(error).__name__)
+        status = "stopped" if isinstance(error, StoppedError) else status
+        self._retold = None
+        # A disk that is full, or a directory that is gone, must not hide what went wrong.
+        with suppress(OSError):
+            self.finish(status, phases=phases, error=str(error) or type(error).__name__)
 
     def _save(self) -> None:
         self.write_json("run.json", self._record)
@@ -310,13 +374,6 @@ def peak_memory() -> int:
     """Largest resident memory of this process so far, bytes."""
     kilobyte = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobyte
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write to a neighbour and rename, so that a reader never sees half a file."""
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
-    temporary.replace(path)
 
 
 def strict_json(data: Any, *, indent: int | None = 2) -> str:

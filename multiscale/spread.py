@@ -17,11 +17,12 @@ from typing import Any
 
 from mpi4py import MPI
 
+from atomistic.whole_file import write_whole
 from multiscale.config.common import CheckedCase
 from multiscale.errors import SpreadError
 from multiscale.failures import all_arrive, is_ours, save_traceback
 from multiscale.progress import Progress
-from multiscale.run import RunDirectory, strict_json, write_atomically
+from multiscale.run import RunDirectory, strict_json
 from multiscale.spread_results import write_spread
 
 FOLDER = "members"
@@ -188,7 +189,7 @@ def carry_spread(
                 run.event("member_failed", **here, cause=cause)
             else:
                 if comm.rank == 0:
-                    write_atomically(directory / MARK, strict_json(mark) + "\n")
+                    write_whole(directory / MARK, strict_json(mark) + "\n")
                 run.event("member_finished", **here)
             phase.advance(1)
     progress.listener = listener

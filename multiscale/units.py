@@ -60,6 +60,7 @@ ENERGY = Kind(name="energy", internal="eV", examples=("1.5 eV", "20 meV"))
 FORCE = Kind(name="force", internal="eV/angstrom", examples=("0.01 eV/angstrom", "1 nN"))
 TEMPERATURE = Kind(name="temperature", internal="kelvin", examples=("300 K", "900 K"))
 TIME = Kind(name="time", internal="fs", examples=("2 fs", "1 ps"))
+WALL_TIME = Kind(name="time", internal="second", examples=("90 min", "2 h"))
 STIFFNESS_PER_AREA = Kind(name="stress per length", internal="eV/angstrom**4", examples=("50 GPa/angstrom",))
 STRESS_INTENSITY = Kind(
     name="stress intensity", internal="eV/angstrom**2.5", examples=("0.6 MPa*m^0.5", "0.6 MPa√m", "600 kPa√m")
@@ -104,6 +105,13 @@ KNOWN_UNITS = [
 ]
 _ROOT = re.compile(r"\s*[*·]?\s*(?:√|sqrt\b)\s*\(?\s*(?P<unit>[A-Za-zµÅ]+)\s*\)?")
 """A root as people write it: MPa√m, MPa·√m, MPa*sqrt(m)."""
+_NUMBER = r"[0-9]{1,2}(?:\.[0-9]{1,4})?"
+_POWER = rf"\s*(?:\*\*|\^)\s*(?:[+-]?{_NUMBER}|\(\s*[+-]?{_NUMBER}(?:\s*/\s*{_NUMBER})?\s*\))"
+_FACTOR = rf"[(\s]*(?:1|°?[^\W\d]\w*)(?:{_POWER})?(?:[\s)]*\)(?:{_POWER})?)?"
+_UNIT = re.compile(rf"{_FACTOR}(?:(?:\s*[*/·]\s*|\s+){_FACTOR})*")
+"""Products of powers of words. Without this pint computes whatever numbers a unit holds: nm*2**9**9**9 takes for ever."""
+_LONGEST = 100
+"""Characters of a quantity; its unit may have half of them."""
 _QUANTITY = re.compile(
     r"^\s*(?P<number>[+-]?(?:nan|inf(?:inity)?|(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?))\s*\*?\s*(?P<unit>.*?)\s*$",
     re.IGNORECASE,
@@ -160,9 +168,10 @@ def _split(value: Any, kind: Kind) -> tuple[float, Any]:
         shown = "nothing" if value is None else repr(value)
         raise UnitError(f"expected {kind.one} with its unit, got {shown}. Write {_for_example(kind)}")
     text = str(value)
-    match = _QUANTITY.match(text)
+    match = _QUANTITY.match(text) if len(text) <= _LONGEST else None
     if match is None:
-        raise UnitError(f"{text!r} is not a number with a unit. Write {_for_example(kind)}")
+        shown = text if len(text) <= _LONGEST else f"{text[:20]}..."
+        raise UnitError(f"{shown!r} is not a number with a unit. Write {_for_example(kind)}")
     number = match["number"]
     if not match["unit"]:
         suggestion = kind.examples[0].split(" ", 1)[1]
@@ -175,7 +184,10 @@ def _convert(number: float, unit: Any, kind: Kind, *, given: Any) -> float:
 
     ureg = registry()
     try:
-        parsed = ureg.Unit(_ROOT.sub(lambda root: f"*{root['unit']}**0.5", str(unit)).removeprefix("*"))
+        text = _ROOT.sub(lambda root: f"*{root['unit']}**0.5", str(unit)).removeprefix("*")
+        if len(text) > _LONGEST // 2 or not _UNIT.fullmatch(text):
+            raise pint.UndefinedUnitError(text)
+        parsed = ureg.Unit(text)
         return float(ureg.Quantity(number, parsed).to(kind.internal).magnitude)
     except pint.DimensionalityError:
         hint = '. "A" is the ampere; write "angstrom"' if str(unit) == "A" else f". Write {_for_example(kind)}"
@@ -236,7 +248,7 @@ def parse_level(value: Any) -> Level:
     """
     if isinstance(value, Level):
         return value
-    share = _SHARE.match(value.strip()) if isinstance(value, str) else None
+    share = _SHARE.match(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST else None
     if share is not None:
         try:
             number = float(share["number"]) * (0.01 if share["percent"] else 1.0)

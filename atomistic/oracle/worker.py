@@ -19,8 +19,17 @@ from atomistic.errors import EvaluationError, OracleInputError
 
 #: Seconds that the process has to start and call back.
 START = 120.0
+#: Seconds of one turn of waiting for an answer.
+TURN = 1.0
 #: Variables by which MPI launchers speak to their processes; the other process must not believe that it is one of ours.
 LAUNCHER = ("PMI", "OMPI_", "MPI", "HYDRA", "HYDI", "I_MPI", "SLURM_", "ALPS_")
+
+_waits = {"turns": 0}
+
+
+def tallies() -> dict[str, int]:
+    """Return how many turns this process has waited for others that were at work: while it grows, nothing hangs."""
+    return dict(_waits)
 
 
 class Worker:
@@ -48,6 +57,8 @@ class Worker:
         process, connection = self._started()
         try:
             connection.send(request)
+            while not connection.poll(TURN):
+                _waits["turns"] += 1
             return connection.recv()
         except (EOFError, OSError) as error:
             self.close()

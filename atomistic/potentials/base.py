@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,8 @@ from mpi4py import MPI
 from numpy.typing import ArrayLike, NDArray
 
 from atomistic.errors import EvaluationError, UnknownElementError, WeightedEnergiesError
+from atomistic.potentials.memory import Answer, Memory, key_of, present_memory
+from atomistic.potentials.tally import book, clock, since
 
 #: The 89 elements of the Materials Project trajectories (Deng et al. 2023): up to Pu, without Po, At, Rn, Fr and Ra.
 MPTRJ_ELEMENTS = frozenset(s for z, s in enumerate(chemical_symbols[:95]) if z > 0 and not 84 <= z <= 88)
@@ -68,6 +69,13 @@ class CallCounter:
     atoms: int = 0
     seconds: float = 0.0
 
+    def add(self, name: str, *, atoms: int, seconds: float, cpu_seconds: float) -> None:
+        """Count an evaluation by the potential `name`, here and in the tally of this process."""
+        self.calls += 1
+        self.atoms += atoms
+        self.seconds += seconds
+        book(name, atoms=atoms, seconds=seconds, cpu_seconds=cpu_seconds)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
@@ -117,6 +125,8 @@ class Potential:
         comm: the communicator that takes part in one evaluation (MPI.COMM_SELF for engines that run on one rank).
         counter: the evaluations made so far; results that the calculator remembers are not counted.
         site_model: what gives weighted site energies, where the potential has any.
+        identity: all that decides its answers, for the memory of a run; None for one that may change, or keeps what others ask
+            of it: its evaluations are always made.
     """
 
     calculator: Any
@@ -124,9 +134,10 @@ class Potential:
     comm: MPI.Comm
     counter: CallCounter = field(default_factory=CallCounter)
     site_model: SiteModel | None = None
+    identity: str | None = None
 
     def __post_init__(self) -> None:
-        self.calculator.calculate = _counted(self.calculator, self.counter, self.capabilities.name)
+        self.calculator.calculate = self._counted(self.calculator.calculate)
 
     def check_elements(self, symbols: Iterable[str]) -> None:
         """Raise UnknownElementError unless the potential has parameters for every one of `symbols`."""
@@ -189,11 +200,13 @@ class Potential:
         model = self.site_model_or_refuse()
         self.check_elements(atoms.symbols)
         w = checked_weights(np.ones(len(atoms)) if weights is None else weights, len(atoms))
-        start = time.perf_counter()
-        energies, gradient = model.weighted(atoms, w)
-        self.counter.seconds += time.perf_counter() - start
-        self.counter.calls += 1
-        self.counter.atoms += len(atoms)
+
+        def weigh() -> Answer:
+            energies, gradient = model.weighted(atoms, w)
+            return {"energies": energies, "gradient": gradient}
+
+        answer = self._remembered(weigh, atoms, "weighted", w)
+        energies, gradient = answer["energies"], answer["gradient"]
         if not (np.all(np.isfinite(energies)) and np.all(np.isfinite(gradient))):
             raise EvaluationError(
                 f"{self.capabilities.name!r} gave site energies that are not finite numbers for {atoms.symbols}"
@@ -228,6 +241,71 @@ class Potential:
             return None
         return float(self.calculator.results["energy"])
 
+    def _counted(self, bare: Callable[..., None]) -> Callable[..., None]:
+        """Wrap the calculator's `calculate`: recall, count, time, and refuse results that are not finite."""
+        calculator, name = self.calculator, self.capabilities.name
+
+        def calculate(
+            atoms: Atoms | None = None, properties: Any = ("energy",), system_changes: Any = all_changes
+        ) -> None:
+            made = False
+
+            def evaluate() -> Answer:
+                nonlocal made
+                made = True
+                # Told that all is new, engines drop lists and orders of sums that depend on where atoms were before: the answer is
+                # then one of the structure alone, and a resumed run goes on to the last bit. Electrons may begin where they were.
+                bare(atoms, list(properties), system_changes if self.capabilities.electronic else all_changes)
+                return {
+                    key: value for key, value in calculator.results.items() if np.asarray(value).dtype.kind in "fiub"
+                }
+
+            answer = self._remembered(evaluate, atoms, "plain", *sorted(properties))
+            if not made and atoms is not None:
+                calculator.atoms, calculator.results = atoms.copy(), dict(answer)
+            for key in ("energy", "forces", "stress"):
+                if key in calculator.results and not np.all(np.isfinite(calculator.results[key])):
+                    calculator.results = {}
+                    shortest = _shortest_distance(atoms)
+                    raise EvaluationError(
+                        f"{name!r} gave {key} that is not a finite number for {atoms.symbols if atoms else 'no atoms'}"
+                        f"{shortest}. Atoms too close together and elements outside the training set are the usual causes."
+                    )
+
+        return calculate
+
+    def _remembered(self, evaluate: Callable[[], Answer], atoms: Atoms | None, *asked: Any) -> Answer:
+        """An evaluation, made or recalled, counted either way: a run that was stopped tells the same costs."""
+        memory = present_memory()
+        key = None
+        if memory is not None and self.identity is not None and atoms is not None:
+            key = key_of(self.identity, atoms, *asked)
+            if (known := self._recalled(memory, key)) is not None:
+                seconds = known.pop("_seconds")
+                self._count(atoms, seconds, seconds)
+                return known
+        began = clock()
+        answer = evaluate()
+        seconds, processor = since(began)
+        self._count(atoms, seconds, processor)
+        if memory is not None:
+            # What is not finite is an error, which the next attempt need not meet again.
+            if key is not None and self.comm.rank == 0 and all(np.all(np.isfinite(v)) for v in answer.values()):
+                memory.keep(key, {**answer, "_seconds": seconds})
+            memory.sign()
+        return answer
+
+    def _recalled(self, memory: Memory, key: bytes) -> Answer | None:
+        """What is known of an evaluation; ranks that share it recall it together or make it together."""
+        known = memory.recall(key)
+        if memory.empty or self.comm.size == 1:
+            return known
+        return known if self.comm.allreduce(int(known is not None), op=MPI.MIN) else None
+
+    def _count(self, atoms: Atoms | None, seconds: float, cpu_seconds: float) -> None:
+        count = len(atoms) if atoms is not None else 0
+        self.counter.add(self.capabilities.name, atoms=count, seconds=seconds, cpu_seconds=cpu_seconds)
+
 
 def checked_weights(weights: ArrayLike, count: int) -> NDArray[np.float64]:
     """Return site weights as a double array (n,).
@@ -252,28 +330,6 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _counted(calculator: Calculator, counter: CallCounter, name: str) -> Callable[..., None]:
-    """Wrap `calculator.calculate`: count, time, and refuse results that are not finite."""
-    bare = calculator.calculate
-
-    def calculate(atoms: Atoms | None = None, properties: Any = ("energy",), system_changes: Any = all_changes) -> None:
-        start = time.perf_counter()
-        bare(atoms, list(properties), system_changes)
-        counter.seconds += time.perf_counter() - start
-        counter.calls += 1
-        counter.atoms += len(atoms) if atoms is not None else 0
-        for key in ("energy", "forces", "stress"):
-            if key in calculator.results and not np.all(np.isfinite(calculator.results[key])):
-                calculator.results = {}
-                shortest = _shortest_distance(atoms)
-                raise EvaluationError(
-                    f"{name!r} gave {key} that is not a finite number for {atoms.symbols if atoms else 'no atoms'}"
-                    f"{shortest}. Atoms too close together and elements outside the training set are the usual causes."
-                )
-
-    return calculate
 
 
 def _shortest_distance(atoms: Atoms | None) -> str:

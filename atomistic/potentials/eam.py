@@ -239,17 +239,15 @@ class EAMCluster:
         """
         y, w = self._prepare(positions, weights)
         w = np.ones(self.count) if w is None else w
-        if self._slots is None:
-            self._slots = _Slots(self._first, self._second, self.count)
-        i, j = self._first, self._second
-        vectors, r = self._separations(y)
-        inside = r < self.model.cutoff
+        i, j, vectors, r = self._close(y)
+        # What lies in the skin must not show, not even in the order of sums: it depends on when the list was made.
+        if self._slots is None or not self._slots.of(i, j):
+            self._slots = _Slots(i, j, self.count)
         kind_i, kind_j = self._kinds(i, j)
         piece, p = self.model.density.locate(r)
         density, pair = self.model.density, self.model.pair
         at_i, slope_i = density.value_and_slope(piece + kind_i, p)
         at_j, slope_j = density.value_and_slope(piece + kind_j, p)
-        at_i, at_j, slope_i, slope_j = at_i * inside, at_j * inside, slope_i * inside, slope_j * inside
         _, pair_slope, pair_curvature = _divided(
             (*pair.value_and_slope(piece + kind_i, p), pair.curvature(piece + kind_i, p)), r
         )
@@ -259,9 +257,9 @@ class EAMCluster:
         place = self.model.embedding.locate(t, kind)
         first = w * self.model.embedding.value_and_slope(*place)[1]
         second = w * self.model.embedding.curvature(*place)
-        mean = 0.5 * (w[i] + w[j]) * inside
+        mean = 0.5 * (w[i] + w[j])
         bend = first[i] * density.curvature(piece + kind_i, p) + first[j] * density.curvature(piece + kind_j, p)
-        along = mean * pair_curvature + bend * inside
+        along = mean * pair_curvature + bend
         across = (mean * pair_slope + first[i] * slope_i + first[j] * slope_j) / r
         normals = (vectors / r).T
         blocks = (along - across)[:, None, None] * normals[:, :, None] * normals[:, None, :]
@@ -340,6 +338,7 @@ class _Slots:
 
     def __init__(self, first: NDArray[np.intp], second: NDArray[np.intp], count: int) -> None:
         self.count = count
+        self._pairs = first, second
         keys = np.concatenate(
             [first * count + second, second * count + first, first * (count + 1), second * (count + 1)]
         )
@@ -349,6 +348,10 @@ class _Slots:
         places = ordered[self._starts]
         self._columns = places % count
         self._rows = np.searchsorted(places // count, np.arange(count + 1))
+
+    def of(self, first: NDArray[np.intp], second: NDArray[np.intp]) -> bool:
+        """Whether they were made for these pairs."""
+        return np.array_equal(first, self._pairs[0]) and np.array_equal(second, self._pairs[1])
 
     def matrix(self, blocks: Array) -> csr_matrix:
         """Return the sparse matrix whose blocks are the sums of `blocks` (4 · pairs, a, b) that share a place."""

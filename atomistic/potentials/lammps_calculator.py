@@ -1,7 +1,8 @@
 """An ASE calculator over the LAMMPS library, on any MPI communicator.
 
 Every rank of the communicator calls it with the same atoms and gets the whole result. The LAMMPS instance lives as long as
-the calculator; the box and the atoms are made anew only when their number, the species or the periodic directions change.
+the calculator; atoms are put into it anew for each evaluation, the potential only when their number, the species or the
+periodic directions change.
 """
 
 from __future__ import annotations
@@ -103,13 +104,12 @@ class LammpsCalculator(Calculator):
         positions = np.ascontiguousarray(current.positions @ box.rotation)
         key = (tuple(current.numbers), tuple(current.pbc))
         try:
-            # Atoms that have only moved keep their order in LAMMPS, and with it the order of its sums. Asked about a structure as
-            # a new one, it starts afresh: the answer then depends on nothing that was asked before, to the last bit.
-            if key != self._made_for or "numbers" in system_changes:
-                self._create(current, box, positions)
+            if key != self._made_for:
+                self._create(current, box)
                 self._made_for = key
-            else:
-                self._move(current, box, positions)
+            # Atoms that are moved leave traces of where they were in the order of LAMMPS's sums. Put in anew, they depend on
+            # nothing that was asked before, to the last bit: a run that is resumed goes on as the one that was never stopped.
+            self._fill(current, box, positions)
             self._lammps.command("run 0 post no")
             self.results = self._collect(current, box)
         except UnknownElementError:
@@ -137,8 +137,8 @@ class LammpsCalculator(Calculator):
             ) from error
         self.results = {}
 
-    def _create(self, atoms: Atoms, box: Box, positions: NDArray[np.float64]) -> None:
-        """Set up the box, the potential and the atoms from nothing."""
+    def _create(self, atoms: Atoms, box: Box) -> None:
+        """Set up a box and the potential from nothing."""
         symbols = list(atoms.symbols)
         unknown = sorted(set(symbols) - set(self.elements))
         if unknown:
@@ -166,23 +166,20 @@ class LammpsCalculator(Calculator):
         ]
         for command in commands:
             self._lammps.command(command)
-        types = [self.elements.index(symbol) + 1 for symbol in symbols]
-        count = len(symbols)
+
+    def _fill(self, atoms: Atoms, box: Box, positions: NDArray[np.float64]) -> None:
+        """Put the atoms, and no others, into the box."""
+        self._lammps.command("delete_atoms group all compress yes")
+        xlo, xhi, ylo, yhi, zlo, zhi, xy, xz, yz = (repr(float(v)) for v in box.arguments())
+        self._lammps.command(
+            f"change_box all x final {xlo} {xhi} y final {ylo} {yhi} z final {zlo} {zhi} "
+            f"xy final {xy} xz final {xz} yz final {yz} boundary {_boundary(atoms)} units box"
+        )
+        types = [self.elements.index(symbol) + 1 for symbol in atoms.symbols]
+        count = len(types)
         self._lammps.create_atoms(count, list(range(1, count + 1)), types, positions.ravel().tolist())
         if self._lammps.get_natoms() != count:
             raise EvaluationError(f"{count - self._lammps.get_natoms()} of {count} atoms fell outside the box.")
-
-    def _move(self, atoms: Atoms, box: Box, positions: NDArray[np.float64]) -> None:
-        """Put the atoms at new positions in a new box, on whichever rank they now belong to."""
-        xlo, xhi, ylo, yhi, zlo, zhi, xy, xz, yz = (repr(float(v)) for v in box.arguments())
-        # The box first: LAMMPS wraps the atoms into whatever box it holds.
-        self._lammps.command(
-            f"change_box all x final {xlo} {xhi} y final {ylo} {yhi} z final {zlo} {zhi} "
-            f"xy final {xy} xz final {xz} yz final {yz} units box"
-        )
-        self._lammps.scatter_atoms("x", 1, 3, np.ctypeslib.as_ctypes(positions.ravel()))
-        # change_box, even without a change, ends by sending each atom to its rank, however far it moved.
-        self._lammps.command(f"change_box all boundary {_boundary(atoms)}")
 
     def _collect(self, atoms: Atoms, box: Box) -> dict[str, Any]:
         """Gather the results of the last run on every rank, in the axes and the order of the ASE atoms."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,19 @@ def load_potential(
         DeviceError: the device is not there, or the potential cannot use it.
     """
     comm = MPI.COMM_SELF if comm is None else comm
+    potential = _load(spec, comm=comm, device=device)
+    capabilities = potential.capabilities
+    # The members of a committee remember each for itself; together they keep more than their results.
+    if capabilities.members == 1:
+        parts = [spec if isinstance(spec, str | Mapping) else str(spec), capabilities.model_sha256, device]
+        potential.identity = json.dumps(
+            [capabilities.name, capabilities.precision, *parts], sort_keys=True, default=str
+        )
+    return potential
+
+
+def _load(spec: str | Mapping[str, Any] | Path, *, comm: MPI.Comm, device: str) -> Potential:
+    """Load by the form of the specification."""
     if isinstance(spec, Path):
         spec = {"path": spec}
     if isinstance(spec, str):

@@ -12,8 +12,9 @@ solved together by Newton's iteration with a tangent that is kept for a few step
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +43,6 @@ _STRAY = 0.6
 _LONG = 12
 #: From a saddle the core is moved by so much, Å, before it falls again.
 _KICK = 0.3
-#: Stray that the length of steps is adapted to.
-_BEND = 0.2
 
 
 class CrackSolver:
@@ -86,6 +85,23 @@ class CrackSolver:
         self.scale = 1.0
         self._fixed = np.zeros(model.shape)
         self._fixed[: model.nodes][model.held] = unit.field[: model.nodes][model.held]
+
+    def state(self) -> dict[str, Any]:
+        """What earlier searches have left behind that the next one depends on, for `go_on` (collective)."""
+        atoms = self.model.atoms
+        return {
+            "tangent": None if self.tangent is None else self.tangent.state(),
+            "atoms": atoms.state() if hasattr(atoms, "state") else None,
+            "max_fall": self.options.max_fall,
+        }
+
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state that another solver of the same body has left, perhaps in another process (collective)."""
+        if self.tangent is not None:
+            self.tangent.go_on(state["tangent"])
+        if state["atoms"] is not None:
+            self.model.atoms.go_on(state["atoms"])  # type: ignore[attr-defined]
+        self.options = replace(self.options, max_fall=state["max_fall"])
 
     def start(self, load: float) -> Array:
         """The unit field times the load."""
@@ -335,52 +351,3 @@ class CrackSolver:
             f"{self.options.tolerance:.3g}",
             solution=(u, load),
         )
-
-
-def follow(
-    solver: CrackSolver, first: CrackState, *, sign: float = 1.0, advance: Callable[[CrackState], bool] | None = None
-) -> Iterator[CrackState]:
-    """Go along the path from an equilibrium, towards rising (+1) or falling (−1) load, through all that snaps.
-
-    Args:
-        solver: of the body.
-        first: where the path begins.
-        sign: of the first change of load.
-        advance: asked after each state; where it says True the path has come far enough.
-
-    Yields:
-        The states, the first one too.
-
-    Raises:
-        HandshakeConvergenceError: no next state, however short the step.
-    """
-    options = solver.options
-    yield first
-    second = solver.at_load(
-        first.load * (1.0 + sign * options.first_step),
-        guess=first.u + sign * options.first_step * first.load * solver.unit.field,
-        before=first,
-        near=True,
-    )
-    yield second
-    along, state = (second.u - first.u, second.load - first.load), second
-    length = solver.norm(*along)
-    for _ in range(options.max_states - 2):
-        if advance is not None and advance(state):
-            return
-        direction = solver.direction(state, along)
-        length = min(length, solver.longest(*direction, load=state.load))
-        while True:
-            try:
-                found, strayed = solver.next(state, direction, length)
-                break
-            except HandshakeConvergenceError:
-                length *= 0.4
-                if length < options.smallest_step:
-                    raise
-                # The iterations may have taken the tangent elsewhere.
-                direction = solver.direction(state, direction)
-        along = (found.u - state.u, found.load - state.load)
-        state = replace(found, stable=(found.load - state.load) * sign > 0.0)
-        yield state
-        length *= float(np.clip(_BEND / max(strayed, 1e-3), 0.5, 1.7))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -45,10 +46,8 @@ class BlendedFactor:
         body = sp.csr_matrix(sp.diags(np.repeat(self._share, 3)) @ elements + self._idle)
         body.resize((size, size))
         total = (self._spread @ atoms @ self._carry + body).tocsr()
-        if self._factor is None:
-            self._factor = Factor(total, self._method.moving)
-        else:
-            self._factor.update(total)
+        # Anew, its ordering too: that of an earlier matrix would tell in the last bits where the path has been.
+        self._factor = Factor(total, self._method.moving)
 
     def solve(self, residual: Array) -> Array:
         """J⁻¹ r, (rows, 3)."""
@@ -83,6 +82,16 @@ class CrackTangent:
         model = self.method.model
         elements = model.body.stiffness(u[: model.nodes], self.method.seen_cells)
         self._factor.update(self.atoms_hessian(u), elements)
+
+    def state(self) -> dict[str, Any]:
+        """Differences of forces taken so far, and where: derivatives to come are put among them."""
+        return {"columns": self._columns, "taken": None if self._columns is None else self._taken.copy()}
+
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave; the derivative itself is taken anew at the next state."""
+        self._columns = state["columns"]
+        if self._columns is not None:
+            self._taken = state["taken"].copy()
 
     def atoms_hessian(self, u: Array) -> sp.csr_matrix:
         """(3 atoms, 3 atoms) second derivatives at a state, eV/Å²."""

@@ -20,8 +20,9 @@ from one evaluation to the next: one round is the rule. A round that raises the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,6 +183,15 @@ class ExtraAtoms:
                 f"a state of {len(state.slope) // 3} extra atoms for {len(self)}: take it from the same atoms"
             )
         self._state = state
+
+    def state(self) -> dict[str, Any]:
+        """Return what the next search begins with, and what has been counted, for `go_on`."""
+        return {"rest": self._state, "counted": (self.searches, self.rounds, self.local_calls)}
+
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state, which another process may have left."""
+        self.restore(state["rest"])
+        self.searches, self.rounds, self.local_calls = state["counted"]
 
     def rest(self, y: Array, whole: Whole) -> tuple[Array, float, Array]:
         """Bring the extra atoms to rest at sites y (n, 3).

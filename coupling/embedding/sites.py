@@ -11,8 +11,9 @@ so such regions are refused. Forces alone (bqcf, schwarz, cracks) need the same 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -223,6 +224,30 @@ class EmbeddedSites:
         if self.extra is not None and state is not None:
             self.extra.restore(state)
 
+    def state(self) -> dict[str, Any]:
+        """Return all that the next evaluation depends on, and what has been counted, for `go_on` (collective)."""
+        known = [(_array(y), _array(w) if w else None, answer) for (y, w), answer in self._memory]
+        return {
+            "base": self.base.state(),  # type: ignore[attr-defined]
+            "extra": None if self.extra is None else self.extra.state(),
+            "known": known,
+            "counted": asdict(self.counter),
+            "engines": [region.counted() for region in self.regions],
+        }
+
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state, which another process may have left (collective)."""
+        if (state["extra"] is None) != (self.extra is None) or len(state["engines"]) != len(self.regions):
+            raise EmbeddingError("a state of quantum regions and extra atoms belongs to the same regions and atoms")
+        self.base.go_on(state["base"])  # type: ignore[attr-defined]
+        if self.extra is not None:
+            self.extra.go_on(state["extra"])
+        self._memory = [((y.tobytes(), b"" if w is None else w.tobytes()), answer) for y, w, answer in state["known"]]
+        for region, counted in zip(self.regions, state["engines"], strict=True):
+            region.count_on(counted)
+        for name, value in state["counted"].items():
+            setattr(self.counter, name, value)
+
     def __getattr__(self, name: str) -> Callable[..., sp.csr_matrix]:
         # Asked by hasattr: only where the potential itself has second derivatives.
         if name == "hessian" and hasattr(self.__dict__.get("base"), "hessian"):
@@ -248,6 +273,10 @@ class EmbeddedSites:
         block = cross.tocsr()[rows] @ solved[:, rows]
         place = np.array(np.meshgrid(rows, rows, indexing="ij")).reshape(2, -1)
         return (full[:size, :size] - sp.csr_matrix((block.ravel(), place), shape=(size, size))).tocsr()
+
+
+def _array(numbers: bytes) -> Array:
+    return np.frombuffer(numbers, dtype=float).copy()
 
 
 def check_inside(

@@ -7,9 +7,11 @@ its core would be counted once for each image in C; with `repeat` m, C spans m p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -158,6 +160,18 @@ class ZoneRegion:
         for name in ("rows", "core_rows", "touched"):
             found.__dict__.pop(name, None)
         return found
+
+    def counted(self) -> dict[str, Any]:
+        """Return evaluations of the quantum engine, and its record of what was computed and what found, where it has one."""
+        record = getattr(self.qm.calculator, "record", None)
+        return {"engine": asdict(self.qm.counter), "record": None if record is None else record.as_dict()}
+
+    def count_on(self, counted: Mapping[str, Any]) -> None:
+        """Count on from what `counted` gave."""
+        for name, value in counted["engine"].items():
+            setattr(self.qm.counter, name, value)
+        if counted["record"] is not None:
+            vars(self.qm.calculator.record).update(counted["record"])
 
     def roles(self) -> NDArray[np.str_]:
         """(n,) what each atom of the zone is: environment, buffer or core."""

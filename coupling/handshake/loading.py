@@ -18,8 +18,9 @@ exceeds the change of energy by goes into motion, which statics does not follow.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,9 @@ from coupling.handshake.descent import BREAKDOWNS, descend, descends
 from coupling.handshake.equilibrium import HandshakeOptions, HandshakeSolution, find_equilibrium
 from coupling.handshake.methods import Balance, Method
 from coupling.handshake.model import CoupledModel
+from coupling.handshake.steps import Equilibrium, LoadStep, Tally
+
+__all__ = ["LoadPath", "LoadStep", "weighted_energies", "with_crack", "with_history"]
 
 Array = NDArray[np.float64]
 #: A step that moves a node by this many times its supports (and at least this length, Å) was no step along a path but a jump.
@@ -70,75 +74,6 @@ def with_crack(model: CoupledModel, *, before: float) -> CoupledModel:
     )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LoadStep:
-    """One equilibrium on the path.
-
-    Attributes:
-        load: λ, Å.
-        u: (nodes, c) one displacement a node, Å.
-        balance: forces and energies of the method there.
-        energies: weighted energies by name, eV; also for methods whose forces have no energy, where sites have one; else empty.
-        history: of the law before this step, for profiles and energies at u.
-        reaction: R conjugate to the load, eV/Å (per unit of the load in Å).
-        work: trapezoidal, of the supports in this step, eV.
-        part_works: trapezoidal, of the nodal forces of each part, eV; empty for methods without parts.
-        defect: work less the sum of them, eV; zero without parts.
-        residual: largest force left on an unknown, eV/Å.
-        iterations: of the solver, all parts of a halved step together.
-        calls: of the potential.
-        cutbacks: how often the step was halved.
-        jump: largest displacement of a node in this step over the supports' own; far above one where the path broke off.
-        jumped: whether that is beyond what a path can do, or no path led here: the step's work then says nothing of the energy
-            between.
-        seconds: wall time.
-        potential_seconds: of it inside the potential.
-    """
-
-    load: float
-    u: Array
-    balance: Balance
-    energies: dict[str, float]
-    history: Array | None
-    reaction: float
-    work: float
-    part_works: dict[str, float]
-    defect: float
-    residual: float
-    iterations: int
-    calls: int
-    cutbacks: int
-    jump: float
-    jumped: bool
-    seconds: float
-    potential_seconds: float
-
-
-@dataclass(frozen=True, eq=False)
-class _State:
-    """An equilibrium with what a step from it needs."""
-
-    load: float
-    u: Array
-    balance: Balance
-    reaction: float
-
-
-@dataclass
-class _Tally:
-    """What a step has cost and done so far."""
-
-    work: float = 0.0
-    part_works: dict[str, float] = field(default_factory=dict)
-    iterations: int = 0
-    calls: int = 0
-    cutbacks: int = 0
-    jump: float = 0.0
-    jumped: bool = False
-    seconds: float = 0.0
-    potential_seconds: float = 0.0
-
-
 class LoadPath:
     """Follows a method through loads, committing the law's history after each equilibrium.
 
@@ -150,6 +85,9 @@ class LoadPath:
         apart: gives displacements (nodes, c) with which to begin at a load to which no path leads, for example the bodies
             parted; None to fall from the last state.
         report: called with (load, iteration, largest force).
+        state: what `keep` was given after a step: the path goes on from there as if it had never been left, on one rank to the
+            last bit.
+        keep: called on every rank after each step, after `on_step`, with a function that makes the state, a tree (collective).
 
     Raises:
         MethodError: a direction that does not fit, or that moves what is not held.
@@ -164,6 +102,8 @@ class LoadPath:
         max_cutbacks: int = 3,
         apart: Callable[[float], Array] | None = None,
         report: Callable[[float, int, float], None] | None = None,
+        state: Mapping[str, Any] | None = None,
+        keep: Callable[[Callable[[], dict[str, Any]]], None] | None = None,
     ) -> None:
         model = method.model
         if direction.shape != model.shape or not np.isfinite(direction).all():
@@ -179,9 +119,35 @@ class LoadPath:
         self._copies = method.shape[0] // model.shape[0]
         self._rows = np.concatenate([direction] * self._copies)
         self._reach = float(np.abs(direction).max())
-        self._state: _State | None = None
-        self._before: _State | None = None
+        self._state: Equilibrium | None = None
+        self._before: Equilibrium | None = None
         self._start: Array | None = None
+        self._keep = keep
+        if state is not None:
+            self._go_on(state)
+
+    def state(self) -> dict[str, Any]:
+        """All that decides the next step (collective)."""
+        return {
+            "now": self._state,
+            "before": self._before,
+            "history": self.model.history,
+            "atoms": self.model.atoms.state() if hasattr(self.model.atoms, "state") else None,
+        }
+
+    def _go_on(self, state: Mapping[str, Any]) -> None:
+        now = state["now"]
+        if now is not None and now.u.shape != self.method.shape:
+            raise MethodError(
+                f"a state of {now.u.shape} unknowns for a body of {self.method.shape}: expected one of the same mesh"
+            )
+        # The correction of ghost forces belongs to the body that had not been opened.
+        getattr(self.method, "ghost_forces", None)
+        self._state, self._before = now, state["before"]
+        if state["history"] is not None:
+            self.method = with_history(self.method, state["history"])
+        if state["atoms"] is not None:
+            self.model.atoms.go_on(state["atoms"])  # type: ignore[attr-defined]
 
     @property
     def model(self) -> CoupledModel:
@@ -203,7 +169,8 @@ class LoadPath:
         """Go through the loads, in order.
 
         Returns:
-            One step a load; the first call begins with the equilibrium at load zero, which is a step too.
+            One step a load; the first call begins with the equilibrium at load zero, which is a step too, but for a path that
+            goes on from a state.
 
         Raises:
             HandshakeConvergenceError: no equilibrium at a load however short the step; carries the last state.
@@ -215,11 +182,13 @@ class LoadPath:
             steps.append(step)
             if on_step is not None:
                 on_step(step)
+            if self._keep is not None:
+                self._keep(self.state)
         return steps
 
     def _to(self, load: float) -> LoadStep:
         """One step, in as many parts as it takes."""
-        tally, share, done = _Tally(), 1.0, 0.0
+        tally, share, done = Tally(), 1.0, 0.0
         origin = 0.0 if self._state is None else self._state.load
         while done < 1.0:
             upto = min(1.0, done + share)
@@ -252,7 +221,7 @@ class LoadPath:
             **vars(tally),
         )
 
-    def _solve(self, load: float, tally: _Tally) -> HandshakeSolution:
+    def _solve(self, load: float, tally: Tally) -> HandshakeSolution:
         """The equilibrium at a load, from a guess that follows the path so far.
 
         Raises:
@@ -286,7 +255,7 @@ class LoadPath:
             potential_seconds=0.0,
         )  # fmt: skip
 
-    def _jump(self, load: float, tally: _Tally, error: HandshakeConvergenceError) -> HandshakeSolution:
+    def _jump(self, load: float, tally: Tally, error: HandshakeConvergenceError) -> HandshakeSolution:
         """An equilibrium at a load to which no path leads.
 
         Raises:
@@ -340,10 +309,10 @@ class LoadPath:
     def _held(self) -> NDArray[np.bool_]:
         return np.concatenate([self.model.held] * self._copies)
 
-    def _advance(self, load: float, solution: HandshakeSolution, tally: _Tally) -> None:
+    def _advance(self, load: float, solution: HandshakeSolution, tally: Tally) -> None:
         """Enter an equilibrium into the account and take over the history of the law."""
         reaction = float(np.sum((solution.balance.residual * self._rows)[self._held]))
-        after, before = _State(load, solution.u, solution.balance, reaction), self._state
+        after, before = Equilibrium(load, solution.u, solution.balance, reaction), self._state
         if before is not None:
             moved = after.u - before.u
             tally.work += 0.5 * (before.reaction + reaction) * (load - before.load)
@@ -362,7 +331,7 @@ class LoadPath:
             self.method = with_history(self.method, answer.history_new)
 
     @staticmethod
-    def _count(tally: _Tally, solution: HandshakeSolution) -> None:
+    def _count(tally: Tally, solution: HandshakeSolution) -> None:
         tally.iterations += solution.iterations
         tally.calls += solution.calls
         tally.seconds += solution.seconds

@@ -12,8 +12,9 @@ a box of width h has the estimate 0.1 h |K − K_cell|, in each direction; a lin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
@@ -100,6 +101,24 @@ class LiveCoupledLaw(CohesiveLaw):
         first = [*self._cells_of((0, 0)), (self._last, 0)]
         self.nodes.evaluate(first, where=lambda key: "the separated interface" if key[0] else "the interface at rest")
         self._set_numbers()
+
+    def state(self) -> dict[str, Any]:
+        """All that the law has learnt and counted, as a tree."""
+        return {
+            "nodes": self.nodes.state(),
+            "lines": list(self._lines),
+            "boxes": list(self._patches),
+            "peak": self.peak_traction,
+            "points": (self._asked_points, self._active_points),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Be as the law of the same cell and settings was that gave its state; its cache as well (collective)."""
+        self.nodes.restore(state["nodes"])
+        self._lines, self.peak_traction = list(state["lines"]), state["peak"]
+        self._asked_points, self._active_points = state["points"]
+        self._estimates = {}
+        self._patches = {box: self._patch(box) for box in state["boxes"]}
 
     def _set_numbers(self) -> None:
         self.fracture_energy = self.nodes[(self._last, 0)].energy

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import BarycentricInterpolator, BPoly, CubicHermiteSpline
+from scipy.interpolate import BPoly, CubicHermiteSpline, KroghInterpolator
 
 Array = NDArray[np.float64]
 #: Places of an interval at which the estimate is taken, and samples of a piece of the law's table.
@@ -126,7 +126,7 @@ def _by_tractions(opening: Array, traction: Array, places: Array) -> Array:
     values = np.empty_like(places)
     for i, x in enumerate(places):
         first = int(np.clip(i - 1, 0, count - width))
-        values[i] = BarycentricInterpolator(opening[first : first + width], traction[first : first + width])(x)
+        values[i] = KroghInterpolator(opening[first : first + width], traction[first : first + width])(x)
     return values
 
 

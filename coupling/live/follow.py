@@ -9,12 +9,15 @@ What a solver merely tries costs `LiveLaw` nothing; a committed state rests on e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from continuum.checkpoint import Keep, gather_state, scatter_state
 from continuum.options import SolverOptions
 from continuum.path import PathOptions, trace
 from continuum.solid import Snapshot, Solid
@@ -66,6 +69,8 @@ def follow_live(
     options: SolverOptions | None = None,
     on_step: Callable[[Step], None] | None = None,
     ahead: float = 1.0,
+    state: Mapping[str, Any] | None = None,
+    keep: Keep | None = None,
 ) -> LiveRun:
     """Take a solid through loads, its live laws asking their cells as they are needed (collective).
 
@@ -78,20 +83,30 @@ def follow_live(
         on_step: called on every rank after each step that stands.
         ahead: openings are evaluated this many times the last step's growth ahead of the state, so that several cells are
             computed at once; 0 asks for nothing before a state needs it.
+        state: what `keep` was given after a step through the same loads: they go on from there, wherever the solid stands and
+            whatever its live laws know; a law's cache is brought back to what it held then.
+        keep: called on every rank after each step, after `on_step`, with a function that makes the state, a tree (collective).
 
     Returns:
-        Steps and what they cost.
+        Steps, those before `state` among them, and what they cost.
 
     Raises:
         LiveCellError: on all ranks, naming interface, facet, place, opening, rank and cause. The solid stands at the last step.
         ConvergenceError: on all ranks; the solid stands at the last step.
         CouplingError: no live law, or one whose ranks are not those of the solid.
     """
-    return _Follower(solid, loads, options=options, on_step=on_step, ahead=ahead).run()
+    return _Follower(solid, loads, options=options, on_step=on_step, ahead=ahead).run(state, keep)
 
 
 def trace_live(
-    solid: Solid, *, to: float, step: float, options: PathOptions | None = None, ahead: float = 0.5
+    solid: Solid,
+    *,
+    to: float,
+    step: float,
+    options: PathOptions | None = None,
+    ahead: float = 0.5,
+    state: Mapping[str, Any] | None = None,
+    keep: Keep | None = None,
 ) -> LiveRun:
     """Follow the equilibrium path through limit points and snap-back, live laws asking their cells (collective).
 
@@ -102,6 +117,7 @@ def trace_live(
         solid: its state is changed; at least one interface has a live law.
         to, step, options: as for `continuum.path.trace`.
         ahead: a walk that needs an opening has it evaluated with all up to (1 + ahead) times as far.
+        state, keep: as for `follow_live`; steps are kept of walks that a later one may replace, too.
 
     Returns:
         Steps (`continuum.path.PathStep`) and what they cost.
@@ -110,7 +126,15 @@ def trace_live(
         LiveCellError, ConvergenceError, CouplingError: as for `follow_live`; the solid stands where the last walk ended.
     """
     runner = _Follower(solid, [], options=None, on_step=None, ahead=ahead)
-    return runner.walk(lambda look: trace(solid, to=to, step=step, options=options, on_step=look))
+    return runner.walk(partial(trace, solid, to=to, step=step, options=options), state, keep)
+
+
+class _Path(Protocol):
+    """A path from where its solid stands, or on from a state."""
+
+    def __call__(
+        self, *, on_step: Callable[[Step], bool], state: Mapping[str, Any] | None, keep: Keep
+    ) -> Sequence[Step]: ...
 
 
 class _Follower:
@@ -135,45 +159,72 @@ class _Follower:
         self.costs: list[int] = []
         self.taken_back, self.refinement_energy = 0, 0.0
         self.saved: Snapshot = solid.snapshot()
+        # Steps that stood when the present attempt began; whether the present walk needs more cells.
+        self._standing, self._missing = 0, False
 
-    def run(self) -> LiveRun:
+    def run(self, state: Mapping[str, Any] | None = None, keep: Keep | None = None) -> LiveRun:
         """Solve, look, ask, until all loads stand."""
+        inner = None if state is None else self._restore(state)
         retries = 0
         while len(self.steps) < len(self.loads):
-            standing = len(self.steps)
-            outcome = self._attempt()
+            outcome = self._attempt(inner, keep)
+            inner = None
             if outcome is not None:
                 self._recover(outcome)
-            retries = retries + 1 if len(self.steps) == standing else 0
+            retries = retries + 1 if len(self.steps) == self._standing else 0
+            self._standing = len(self.steps)
             if retries > _MOST_RETRIES:
                 raise CouplingError(
-                    f"load {self.loads[standing]:.6g}: after {retries} refinements the state still moves to openings that "
+                    f"load {self.loads[self._standing]:.6g}: after {retries} refinements the state still moves to openings that "
                     "were not evaluated; take smaller load steps or a larger tolerance"
                 )
         return self._result(self.steps)
 
-    def walk(self, path: Callable[[Callable[[Step], bool]], Sequence[Step]]) -> LiveRun:
+    def _state(self, inner: Callable[[], dict[str, Any]] | None = None) -> dict[str, Any]:
+        """All that decides on the steps to come, as a tree; `inner` makes that of the solution under way (collective)."""
+        here = self.solid.snapshot()
+        self.solid.restore(self.saved)
+        saved = gather_state(self.solid)
+        self.solid.restore(here)
+        return {
+            "laws": {name: law.state() for name, law in self.laws.items()},
+            "steps": list(self.steps),
+            "costs": list(self.costs),
+            "refined": (self.taken_back, self.refinement_energy),
+            "saved": saved,
+            "standing": len(self.steps) if inner is None else self._standing,
+            "inner": None if inner is None else inner(),
+        }
+
+    def _restore(self, state: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Stand where a run stood; the state of the solution that was under way (collective)."""
+        # A solid's state is one under its laws.
+        for name, law in self.laws.items():
+            law.restore(state["laws"][name])
+        scatter_state(self.solid, state["saved"])
+        self.saved = self.solid.snapshot()
+        self.steps, self.costs, self._standing = list(state["steps"]), list(state["costs"]), state["standing"]
+        self.taken_back, self.refinement_energy = state["refined"]
+        inner: Mapping[str, Any] | None = state["inner"]
+        return inner
+
+    def walk(self, path: _Path, state: Mapping[str, Any] | None = None, keep: Keep | None = None) -> LiveRun:
         """Walk a path from the start until no state on it needs a cell that was not evaluated."""
+        inner = None if state is None else self._restore(state)
+
+        def keep_all(walk: Callable[[], dict[str, Any]]) -> None:
+            if keep is not None and not self._missing:
+                keep(partial(self._state, walk))
+
         for _ in range(_MOST_RETRIES):
-            missing = False
-
-            def look(step: Step) -> bool:
-                nonlocal missing
-                self._agree("converged")
-                self.costs.append(self._count())
-                missing = self._ask_here() > 0
-                if missing:
-                    for law, jump, history, *_ in self._live_points():
-                        law.ask_beyond(jump, history, ahead=self.ahead)
-                return missing
-
-            self.costs, failure = [], None
+            failure = None
             try:
-                steps = path(look)
-                if not missing:
+                steps = path(on_step=self._look, state=inner, keep=keep_all)
+                if not self._missing:
                     return self._result(list(steps))
             except (NotEvaluated, ConvergenceError) as signal:
                 failure = self._told(signal)
+            inner, self._missing, self.costs = None, False, []
             self.solid.restore(self.saved)
             self.taken_back += 1
             if failure is not None and not sum(law.extend() for law in self.laws.values()):
@@ -181,6 +232,16 @@ class _Follower:
         raise CouplingError(
             f"after {_MOST_RETRIES} walks states still need openings that were not evaluated: take a larger tolerance"
         )
+
+    def _look(self, step: Step) -> bool:
+        """Whether a step of a walk needs cells that were not evaluated; they are now, and more ahead."""
+        self._agree("converged")
+        self.costs.append(self._count())
+        self._missing = self._ask_here() > 0
+        if self._missing:
+            for law, jump, history, *_ in self._live_points():
+                law.ask_beyond(jump, history, ahead=self.ahead)
+        return self._missing
 
     def _told(self, signal: NotEvaluated | ConvergenceError) -> ConvergenceError | None:
         """What all ranks make of a solver's signal: answers for a law that misses them, or a failure."""
@@ -203,10 +264,22 @@ class _Follower:
             refinement_energy=self.refinement_energy,
         )
 
-    def _attempt(self) -> ConvergenceError | None:
+    def _attempt(self, inner: Mapping[str, Any] | None, keep: Keep | None) -> ConvergenceError | None:
         """Solve on until tables change, a step fails, or all loads stand; every rank leaves with the same outcome."""
+
+        def keep_all(solution: Callable[[], dict[str, Any]]) -> None:
+            if keep is not None:
+                keep(partial(self._state, solution))
+
         try:
-            follow(self.solid, self.loads[len(self.steps) :], options=self.options, on_step=self._converged)
+            follow(
+                self.solid,
+                self.loads[self._standing :],
+                options=self.options,
+                on_step=lambda step: self._converged(step, keep),
+                state=inner,
+                keep=keep_all,
+            )
         except _Refined:
             return None
         except (_Apart, LiveCellError, LiveCacheError):
@@ -244,7 +317,7 @@ class _Follower:
             if isinstance(law, LiveCoupledLaw):
                 law.supply(signal.keys)
 
-    def _converged(self, step: Step) -> None:
+    def _converged(self, step: Step, keep: Keep | None) -> None:
         """A state is at rest on the present tables: keep it, or take it back and ask the cells."""
         self._agree("converged")
         if self._ask_here():
@@ -258,6 +331,8 @@ class _Follower:
         if self.on_step is not None:
             self.on_step(step)
         if changed and len(self.steps) < len(self.loads):
+            if keep is not None:
+                keep(self._state)
             raise _Refined
 
     def _ask_here(self) -> int:

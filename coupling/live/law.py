@@ -6,8 +6,9 @@ inside a Newton solve. Between solves `prepare` evaluates the cell where the tab
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
@@ -91,10 +92,7 @@ class LiveLaw(EffectiveLaw):
         self._last = int(np.ceil(cell.full_opening / first_step)) * self._coarse
         step = np.array([cell.full_opening / self._last])
         self.nodes = Nodes(cell, step=step, comm=self.comm, cache=cache, on_failure=on_failure)
-        # Estimates of intervals when they were halved; intervals that halving does not improve.
-        halved, sealed = self.nodes.notes.get("halved", []), self.nodes.notes.get("sealed", [])
-        self._halved: dict[tuple[int, int], float] = {(a, b): estimate for a, b, estimate in halved}
-        self._sealed: set[tuple[int, int]] = {(a, b) for a, b in sealed}
+        self._recall()
         #: Whether somebody evaluates cells for it: set by `prepare` and by those who follow live laws.
         self.asks = False
         self._asked_points, self._active_points, self._surprise, self._furthest = 0, 0, 0.0, 0.0
@@ -104,6 +102,32 @@ class LiveLaw(EffectiveLaw):
         self._check_ends()
         self._rebuild()
         self._finish(unloading, 10.0 * self._plane if penalty is None else penalty)
+
+    def _recall(self) -> None:
+        """What the notes beside the nodes say."""
+        halved, sealed = self.nodes.notes.get("halved", []), self.nodes.notes.get("sealed", [])
+        # Estimates of intervals when they were halved; intervals that halving does not improve.
+        self._halved: dict[tuple[int, int], float] = {(a, b): estimate for a, b, estimate in halved}
+        self._sealed: set[tuple[int, int]] = {(a, b) for a, b in sealed}
+
+    def state(self) -> dict[str, Any]:
+        """All that the law has learnt and counted, as a tree."""
+        return {
+            "nodes": self.nodes.state(),
+            "points": (self._asked_points, self._active_points),
+            "surprise": self._surprise,
+            "furthest": self._furthest,
+            "checked": sorted(self._checked),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Be as the law of the same cell and settings was that gave its state; its cache as well (collective)."""
+        self.nodes.restore(state["nodes"])
+        self._asked_points, self._active_points = state["points"]
+        self._surprise, self._furthest = state["surprise"], state["furthest"]
+        self._checked = set(state["checked"])
+        self._recall()
+        self._rebuild()
 
     def _check_ends(self) -> None:
         rest, apart = self.nodes[(0,)], self.nodes[(self._last,)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -96,6 +96,39 @@ class Nodes:
         """Δ (m,) of a place on the grid, Å."""
         return np.asarray(key) * self.step
 
+    def state(self) -> dict[str, Any]:
+        """All that is known here, as a tree."""
+        nodes = self.found.values()
+        return {
+            "keys": list(self.found),
+            "energy": [n.energy for n in nodes],
+            "traction": np.array([n.traction for n in nodes]),
+            "spread": np.array([n.spread for n in nodes]),
+            "origin": [(n.calls, n.rank, n.source) for n in nodes],
+            "notes": self.notes,
+            "zero": self._zero,
+            "counts": (self.evaluations, self.calls),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Know what was known when `state` was taken and nothing else, in the cache too (collective)."""
+        columns = (state[name] for name in ("keys", "energy", "traction", "spread", "origin"))
+        self.found = {
+            key: Node(
+                opening=self.opening(key),
+                energy=energy,
+                traction=traction,
+                spread=spread,
+                calls=calls,
+                rank=rank,
+                source=source,
+            )
+            for key, energy, traction, spread, (calls, rank, source) in zip(*columns, strict=True)
+        }
+        self.notes, self._zero = state["notes"], state["zero"]
+        self.evaluations, self.calls = state["counts"]
+        self.save()
+
     def evaluate(
         self,
         keys: Sequence[Key],
@@ -146,7 +179,8 @@ class Nodes:
         """The rank for each of `count` evaluations: whichever has made the fewest potential calls so far."""
         done = [0] * self.comm.size
         for node in self.found.values():
-            if node.source == "cell":
+            # Ranks of a run that was stopped may be gone.
+            if node.source == "cell" and node.rank < self.comm.size:
                 done[node.rank] += node.calls
         usual = max(1, sum(done) // max(1, self.evaluations))
         turns = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -46,7 +47,7 @@ class DecohesionModel(CaseModel):
     def _one_source(self) -> DecohesionModel:
         if self.file is None:
             return self
-        if not self.file.is_file():
+        if not os.path.isfile(self.file):
             raise KeyedError(f"curve file {self.file} does not exist. Write its path relative to the case file", "file")
         extra = [key for key in ("mode", "opening") if key in self.model_fields_set]
         if extra and self.model_fields_set != set(type(self).model_fields):

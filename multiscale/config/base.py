@@ -46,10 +46,10 @@ class CaseProblem:
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
-        text = ": ".join(part for part in (place, self.key, self.cause) if part)
+        text = ": ".join(part for part in (place, brief(self.key), brief(self.cause)) if part)
         text = text if text.endswith((".", "?")) else text + "."
         fix = self.fix if not self.fix or self.fix.endswith((".", "?")) else self.fix + "."
-        return f"{text} {fix}".strip()
+        return f"{text} {brief(fix)}".strip()
 
 
 class KeyedError(ValueError):
@@ -70,6 +70,11 @@ class CaseError(ValueError):
     def __reduce__(self) -> tuple:
         """Pickle by the problems, so that the error can be sent between ranks."""
         return (type(self), (self.problems,))
+
+
+def brief(text: str, most: int = 600) -> str:
+    """A text of at most so many characters, its middle left out where it is longer: what was given may be of any length."""
+    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 3 :]}"
 
 
 def nearest(word: Any, choices: Sequence[str]) -> str | None:
@@ -106,9 +111,10 @@ def _problem(details: Any, data: Any, model: type[BaseModel]) -> CaseProblem:
     kind, context, given = details["type"], details.get("ctx", {}), details["input"]
     if kind == "extra_forbidden":
         owner = _model_at(model, details["loc"][:-1])
-        valid = list(owner.model_fields) if owner else []
+        valid = [field.alias or name for name, field in owner.model_fields.items()] if owner else []
         near = nearest(path[-1], valid)
-        fix = f'Did you mean "{near}"?' if near else f"Valid keys here are {either(sorted(valid))}"
+        choices = f"Valid keys here are {either(sorted(valid))}" if valid else "Leave it out"
+        fix = f'Did you mean "{near}"?' if near else choices
         return CaseProblem(path=path, cause=f"unknown key {path[-1]!r}", fix=fix, meant=near)
     if kind == "missing":
         return CaseProblem(path=path, cause=MISSING, fix=_example_fix(model, details["loc"]))
@@ -205,11 +211,19 @@ def _annotation_at(model: type[BaseModel], loc: Sequence[str | int]) -> Any:
             annotation = next((choice for choice in models if _tag(choice) == part), None)
         elif models and part in models[0].model_fields:
             annotation = models[0].model_fields[str(part)].annotation
+        elif not models and (values := _values_of_mapping(annotation)) is not None:
+            annotation = values
         elif not models:
             return annotation
         else:
             return None
     return annotation
+
+
+def _values_of_mapping(annotation: Any) -> Any:
+    """The annotation of a mapping's values, None where it is no mapping with one."""
+    arguments = [typing.get_args(arm) for arm in _arms(annotation) if typing.get_origin(arm) is dict]
+    return next((found[1] for found in arguments if len(found) == 2), None)
 
 
 def _model_at(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel] | None:

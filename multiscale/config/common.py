@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
@@ -42,7 +42,7 @@ def check_potential(value: Any) -> Any:
             f"calculator {value['calculator']!r} names no class. "
             'Write "module:Class", for example "ase.calculators.emt:EMT"'
         )
-    if heads[0] == "path" and not Path(value["path"]).is_file():
+    if heads[0] == "path" and not os.path.isfile(value["path"]):
         raise ValueError(f"model file {value['path']} does not exist. Write its path relative to the case file")
     return value
 

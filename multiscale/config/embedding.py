@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -41,7 +41,7 @@ def check_engine(value: Any) -> Any:
         raise ValueError(
             f'calculator {value[head]!r} names no class. Write "module:Class", for example "ase.calculators.emt:EMT"'
         )
-    if head == "path" and not Path(value[head]).is_file():
+    if head == "path" and not os.path.isfile(value[head]):
         raise ValueError(f"model file {value[head]} does not exist. Write its path relative to the case file")
     if "settings" in value and not isinstance(value["settings"], dict):
         raise KeyedError(f"expected a mapping of settings, got {value['settings']!r}. Write keys below it", "settings")

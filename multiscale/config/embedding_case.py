@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -24,7 +24,7 @@ def check_structure_file(value: Any) -> Any:
     Raises:
         ValueError: with the name of the file.
     """
-    if isinstance(value, str) and not Path(value).is_file():
+    if isinstance(value, str) and not os.path.isfile(value):
         raise ValueError(f"the structure file {value} does not exist. Write its path relative to the case file")
     return value
 

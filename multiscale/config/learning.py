@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -20,7 +20,7 @@ def check_data_file(value: Any) -> Any:
     """
     if not isinstance(value, str):
         raise ValueError(f"expected the name of a file, got {value!r}. Write, for example, frames.extxyz")
-    if not Path(value).is_file():
+    if not os.path.isfile(value):
         raise ValueError(f"the file {value} does not exist. Write its path relative to the case file")
     return value
 

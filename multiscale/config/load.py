@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from multiscale.config.adhesion import AdhesionCase
 from multiscale.config.base import CaseError, CaseProblem, either, nearest
@@ -19,6 +15,7 @@ from multiscale.config.embedding_case import EmbeddingCase
 from multiscale.config.fracture import FractureCase
 from multiscale.config.learning_case import ActiveLearningCase
 from multiscale.config.properties import PropertiesCase, named_potentials
+from multiscale.config.yaml_text import LARGEST_FILE, Keys, Places, YamlTextError, read_yaml
 
 STUDIES: dict[str, type[CheckedCase]] = {
     "active-learning": ActiveLearningCase,
@@ -31,7 +28,6 @@ STUDIES: dict[str, type[CheckedCase]] = {
 }
 """Case model of each study."""
 
-Keys = tuple[str | int, ...]
 FILE_KEYS: tuple[tuple[str, ...], ...] = (
     ("decohesion", "file"),
     ("specimen", "file"),
@@ -65,6 +61,21 @@ def load_case(path: str | Path) -> CheckedCase:
     except CaseError as error:
         placed = [_placed(problem, positions, path) for problem in error.problems]
         raise CaseError(sorted(placed, key=lambda problem: (problem.line or 0, problem.column or 0))) from None
+
+
+def read_data(path: str | Path) -> tuple[dict[str, Any], Places]:
+    """What a YAML file of keys says, unchecked, and where its keys and items stand.
+
+    Raises:
+        CaseError: it cannot be read, or holds no mapping.
+    """
+    path = Path(path)
+    return _parse(_read(path), path)
+
+
+def resolve_files(data: dict[str, Any], folder: Path) -> None:
+    """Make the file names in a case's data absolute, in place: they are relative to `folder`."""
+    _resolve_files(data, folder)
 
 
 def locate(path: str | Path, keys: Keys) -> tuple[Keys, int, int]:
@@ -111,83 +122,57 @@ def _problem(path: Path, cause: str, fix: str, *, line: int | None = None, colum
 
 
 def _read(path: Path) -> str:
-    if path.is_dir():
-        raise _problem(path, "this is a directory", "Give a case file, for example case.yaml in it")
-    if not path.exists():
-        folder = path.parent if path.parent.is_dir() else Path(".")
-        near = nearest(path.name, [other.name for other in folder.iterdir() if other.suffix in (".yaml", ".yml")])
-        hint = f'Did you mean "{folder / near}"?' if near else '"multiscale init adhesion -o case.yaml" writes one'
-        raise _problem(path, "no such file", hint)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _problem(path, "this is not a text file in UTF-8", "Give a YAML case file") from error
+        with path.open("rb") as stream:
+            content = stream.read(LARGEST_FILE + 1)
+    except FileNotFoundError:
+        raise _problem(path, "no such file", _other_file(path)) from None
+    except IsADirectoryError:
+        raise _problem(path, "this is a directory", "Give a case file, for example case.yaml in it") from None
     except OSError as error:
         raise _problem(path, f"the file cannot be read ({error.strerror})", "Check its permissions") from error
+    if len(content) > LARGEST_FILE:
+        cause = f"the file is larger than {LARGEST_FILE // 2**20} MiB, which no case is"
+        raise _problem(path, cause, "Give a YAML case file; tables belong into files of their own", line=1, column=1)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        cause = "this is not a text file in UTF-8"
+        raise _problem(path, cause, "Give a YAML case file", line=line, column=column) from None
     if not text.strip():
-        raise _problem(path, "the file is empty", '"multiscale init adhesion" shows what a case looks like')
+        cause = "the file is empty"
+        raise _problem(path, cause, '"multiscale init adhesion" shows what a case looks like', line=1, column=1)
     return text
 
 
-def _parse(text: str, path: Path) -> tuple[dict[str, Any], dict[Keys, tuple[int, int]]]:
+def _other_file(path: Path) -> str:
+    """What to do about a case file that is not there."""
+    try:
+        folder = path.parent if path.parent.is_dir() else Path(".")
+        near = nearest(path.name, [other.name for other in folder.iterdir() if other.suffix in (".yaml", ".yml")])
+    except OSError:  # a folder that may be entered but not listed
+        near = None
+    return f'Did you mean "{folder / near}"?' if near else '"multiscale init adhesion -o case.yaml" writes one'
+
+
+def _parse(text: str, path: Path) -> tuple[dict[str, Any], Places]:
     """The data of a YAML text and the line and column (from 1) of every key and item."""
     try:
-        yaml = YAML(typ="safe", pure=True)
-        node = yaml.compose(text)
-        data = yaml.load(text)
-    except DuplicateKeyError as error:
-        mark = error.problem_mark
-        words = str(error.problem).split('"')
-        cause = f"duplicate key {words[1]!r}" if len(words) > 1 else "duplicate key"
-        raise _problem(path, cause, "Keep one of the two", line=mark.line + 1, column=mark.column + 1) from None
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = {"line": mark.line + 1, "column": mark.column + 1} if mark else {}
-        cause = f"not valid YAML: {error.problem or error.context}"
-        raise _problem(path, cause, _syntax_hint(text, mark), **place) from None
-    except YAMLError as error:
-        lines = str(error).strip().splitlines()
-        raise _problem(path, f"not valid YAML: {lines[0]}", "Give a YAML case file") from None
+        data, positions = read_yaml(text)
+    except YamlTextError as error:
+        problem = CaseProblem(path=error.keys, cause=error.cause, fix=error.fix)
+        line, column = error.place
+        raise CaseError([problem.at(file=str(path), line=line, column=column)]) from None
     if not isinstance(data, dict):
         shown = "a list" if isinstance(data, list) else "nothing" if data is None else f"the text {str(data)[:40]!r}"
         fix = 'Write keys with values, "study: adhesion" first'
         raise _problem(path, f"expected a mapping of keys to values, got {shown}", fix, line=1, column=1)
-    positions: dict[Keys, tuple[int, int]] = {}
-    _collect(node, (), positions, set())
     return data, positions
 
 
-def _syntax_hint(text: str, mark: Any) -> str:
-    lines = text.splitlines()
-    line = lines[mark.line] if mark and mark.line < len(lines) else ""
-    if "\t" in line:
-        return "Indent with spaces, not tabs"
-    if line.count(": ") > 1 and "{" not in line:
-        return "Put quotes around text that contains a colon, or braces around several keys on one line"
-    return "Check brackets, quotes, colons and the indentation there and in the line before"
-
-
-def _collect(node: Node, path: Keys, positions: dict[Keys, tuple[int, int]], seen: set[int]) -> None:
-    """Note where each key or item stands; what an alias repeats is noted once, where it is written."""
-    positions.setdefault(path, _position(node))
-    if id(node) in seen:
-        return
-    seen.add(id(node))
-    if isinstance(node, MappingNode):
-        for key, value in node.value:
-            here = (*path, key.value if isinstance(key.value, str) else str(key.value))
-            positions.setdefault(here, _position(key))
-            _collect(value, here, positions, seen)
-    elif isinstance(node, SequenceNode):
-        for index, item in enumerate(node.value):
-            _collect(item, (*path, index), positions, seen)
-
-
-def _position(node: Node) -> tuple[int, int]:
-    return node.start_mark.line + 1, node.start_mark.column + 1
-
-
-def _placed(problem: CaseProblem, positions: dict[Keys, tuple[int, int]], path: Path) -> CaseProblem:
+def _placed(problem: CaseProblem, positions: Places, path: Path) -> CaseProblem:
     """The problem at its key, or at the closest key above it."""
     known = problem.path
     while known not in positions and known:
@@ -196,11 +181,13 @@ def _placed(problem: CaseProblem, positions: dict[Keys, tuple[int, int]], path: 
     return problem.at(file=str(path), line=line, column=column)
 
 
-def _study(data: dict, positions: dict[Keys, tuple[int, int]], path: Path) -> type[CheckedCase]:
+def _study(data: dict, positions: Places, path: Path) -> type[CheckedCase]:
     """The model of the study that the file names."""
     bad_keys = [key for key in data if not isinstance(key, str)]
     if bad_keys:
-        raise _problem(path, f"the key {bad_keys[0]!r} is not text", 'Write keys with values, "study: adhesion" first')
+        line, column = positions[(bad_keys[0],)]
+        fix = 'Write keys with values, "study: adhesion" first'
+        raise _problem(path, f"the key {bad_keys[0]!r} is not text", fix, line=line, column=column)
     if "study" not in data:
         near = nearest("study", list(data))
         fix = f'Did you mean "study" by "{near}"?' if near else f"Write study: {either(list(STUDIES))}"
@@ -223,9 +210,9 @@ def _resolve_files(data: dict, folder: Path) -> None:
         if not isinstance(block, dict):
             continue
         if isinstance(block.get(key), str):
-            block[key] = str((folder / block[key]).resolve())
+            block[key] = _absolute(folder, block[key])
         elif isinstance(block.get(key), list):
-            block[key] = [str((folder / name).resolve()) if isinstance(name, str) else name for name in block[key]]
+            block[key] = [_absolute(folder, name) if isinstance(name, str) else name for name in block[key]]
     _resolve_potential(data.get("potential"), folder)
     several = named_potentials(data.get("potentials"))
     for potential in several.values() if isinstance(several, dict) else ():
@@ -237,12 +224,17 @@ def _resolve_potential(potential: Any, folder: Path) -> None:
     if not isinstance(potential, dict):
         return
     if isinstance(potential.get("path"), str):
-        potential["path"] = str((folder / potential["path"]).resolve())
+        potential["path"] = _absolute(folder, potential["path"])
     if isinstance(potential.get("committee"), list):
         for member in potential["committee"]:
             _resolve_potential(member, folder)
     if isinstance(potential.get("files"), list):
         potential["files"] = [
-            str((folder / name).resolve()) if isinstance(name, str) and (folder / name).is_file() else name
+            found if isinstance(name, str) and os.path.isfile(found := _absolute(folder, name)) else name
             for name in potential["files"]
         ]
+
+
+def _absolute(folder: Path, name: str) -> str:
+    """A name relative to a folder, absolute and without links; any text will do, as `Path.resolve` has it not."""
+    return os.path.realpath(folder / name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -79,7 +80,7 @@ class ImportedSpecimen(CaseModel):
 
     @model_validator(mode="after")
     def _usable(self) -> ImportedSpecimen:
-        if not self.file.is_file():
+        if not os.path.isfile(self.file):
             raise KeyedError(f"mesh file {self.file} does not exist. Write its path relative to the case file", "file")
         if len(set(self.bodies)) != len(self.bodies):
             raise KeyedError(f"bodies {list(self.bodies)} repeats a name. Name each body once", "bodies")

@@ -12,9 +12,10 @@ from mpi4py import MPI
 
 from atomistic.active_learning import Event, LearningResult
 from atomistic.potentials import Potential, load_potential
+from atomistic.whole_file import write_whole
 from multiscale.config.learning_case import ActiveLearningCase, DynamicsModel
 from multiscale.progress import Phase, Progress
-from multiscale.run import RunDirectory, describe_potential, write_atomically
+from multiscale.run import RunDirectory, describe_potential
 from multiscale.studies import learning_files as files
 from multiscale.studies.active_learning_run import along_load, build_run, build_start
 from multiscale.studies.interface import one_torch_thread
@@ -152,7 +153,7 @@ def _write_atoms(run: RunDirectory, name: str, atoms: Atoms) -> None:
     if run.writes:
         text = io.StringIO()
         write(text, atoms, format="extxyz", parallel=False)
-        write_atomically(run.file(name), text.getvalue())
+        write_whole(run.file(name), text.getvalue())
 
 
 def _symmetric(result: LearningResult) -> list[str]:

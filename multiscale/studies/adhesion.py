@@ -7,16 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from mpi4py import MPI
 
 from atomistic.potentials import Potential
 from continuum.beams import DoubleCantileverEstimate
 from continuum.laws import CohesiveLaw
 from continuum.output import FieldWriter, gather_fields
-from continuum.solid import Solid
-from continuum.solvers import ConvergenceError, SolverOptions, Step
+from continuum.solvers import ConvergenceError, Step
 from coupling.ledger import EnergyLedger, Term
 from coupling.live import LiveRecord
 from multiscale.config import AdhesionCase, Block, DoubleCantileverBeam
@@ -24,13 +23,14 @@ from multiscale.progress import Progress
 from multiscale.run import RunDirectory
 from multiscale.studies import adhesion_files as files
 from multiscale.studies import impurity_files
+from multiscale.studies.adhesion_loading import first_tip, load_with_impurity, take_through
 from multiscale.studies.adhesion_zone import AdhesionZoneResult, follow_zone, predict_zone
 from multiscale.studies.bicrystal import second_warnings
 from multiscale.studies.impurity import ImpurityStudy, study_impurity
 from multiscale.studies.impurity_files import ImpurePath
 from multiscale.studies.interface import InterfaceCharacter, characterise_interface
 from multiscale.studies.launch import launch
-from multiscale.studies.live import live_law, live_warnings, load
+from multiscale.studies.live import live_law, live_warnings
 from multiscale.studies.specimen import MeshPlan, build_solid, estimate, largest_facet, make_law, plan_mesh
 from multiscale.units import format_length
 
@@ -143,13 +143,17 @@ def _follow_story(
         if plan.path is None:
             # Nobody knows the crack's path here: what counts is the coarsest facet that it may meet.
             plan = replace(plan, facet=largest_facet(solid))
-        initial_tip = _tip(solid)
+        initial_tip = first_tip(solid)
         run.event("specimen_built", unknowns=solid.n_dofs, facet_angstrom=plan.facet)
 
+    keeper = run.keeper("loading")
+    kept = keeper.kept()
     steps: list[Step] = []
     ledger = open_ledger(case)
     # Where every rank holds the whole specimen, one of them writes it.
-    writer = FieldWriter(run.path / "fields", solid) if solid.comm.size > 1 or comm.rank == 0 else None
+    writes = solid.comm.size > 1 or comm.rank == 0
+    written = 0 if kept is None else kept["written"]
+    writer = FieldWriter(run.path / "fields", solid, written=written) if writes else None
 
     def on_step(step: Step) -> None:
         enter(ledger, step)
@@ -158,8 +162,17 @@ def _follow_story(
         if writer and (step.load == case.loading.opening.to or (every and len(steps) % every == 0)):
             writer.write(step.load)
 
+    def keep(state: Callable[[], dict[str, Any]]) -> None:
+        keeper.commit(lambda: {"path": state(), "written": writer.written if writer else 0})
+
+    if kept is not None:
+        steps += kept["path"]["steps"]
+        for step in steps:
+            enter(ledger, step)
     try:
-        live = take_through(case, solid, steps, on_step, progress, phase="loading")
+        state = None if kept is None else kept["path"]
+        live = take_through(case, solid, steps, on_step, progress, phase="loading", state=state, keep=keep)
+        keeper.done()
     except ConvergenceError as error:
         if writer:
             writer.write(solid.load)
@@ -194,80 +207,12 @@ def _follow_story(
     return result
 
 
-def take_through(
-    case: AdhesionCase,
-    solid: Solid,
-    steps: list[Step],
-    on_step: Callable[[Step], None],
-    progress: Progress,
-    *,
-    phase: str,
-) -> LiveRecord | None:
-    """Load a specimen as the case asks, each step appended to `steps` as it is found (collective).
-
-    Raises:
-        ConvergenceError: no equilibrium at a load; `steps` holds those before.
-    """
-    initial_tip, opening = _tip(solid), case.loading.opening
-    loads = np.linspace(0, opening.to, opening.steps + 1)[1:]
-    with progress.phase(phase, total=opening.steps) as shown:
-
-        def found(step: Step) -> None:
-            steps.append(step)
-            on_step(step)
-            # Along a path that snaps back the number of steps is not known before: the largest opening so far counts.
-            largest = max(s.load for s in steps) / opening.to * opening.steps
-            shown.advance(max(largest - shown.done, 0.0), files.step_text(step, initial_tip))
-
-        return load(case, solid, loads.tolist(), solver_options(case), found)
-
-
 def fit_both(plan: MeshPlan, other: MeshPlan) -> MeshPlan:
     """A plan whose facets are short enough, and whose path is long enough, for two laws; the zone stays the first one's."""
     path = None
     if plan.path is not None and other.path is not None:
         path = (min(plan.path[0], other.path[0]), max(plan.path[1], other.path[1]))
     return replace(plan, facet=min(plan.facet, other.facet), path=path)
-
-
-def load_with_impurity(
-    case: AdhesionCase,
-    interface: InterfaceCharacter,
-    study: ImpurityStudy,
-    plan: MeshPlan,
-    run: RunDirectory,
-    comm: MPI.Comm,
-    progress: Progress,
-) -> ImpurePath | None:
-    """Take the same specimen through the same loads with the law of the impure interface (collective); None without one."""
-    if study.impure is None:
-        return None
-    extraction = study.impure.extraction
-    zone = plan_mesh(case, interface.material, extraction).zone
-    solid = build_solid(case, interface.material, make_law(case, extraction), plan, comm)
-    initial_tip, stopped = _tip(solid), None
-    steps: list[Step] = []
-
-    def on_step(step: Step) -> None:
-        run.event("step_with_impurity", **files.step_event(step))
-
-    try:
-        take_through(case, solid, steps, on_step, progress, phase="loading with impurity")
-    except ConvergenceError as error:
-        # The clean path stands by itself: it is not lost because the other one ends early.
-        stopped = float(error.load)
-    return ImpurePath(steps=steps, initial_tip=initial_tip, zone=zone, stopped=stopped)
-
-
-def _tip(solid: Solid) -> float:
-    return solid.crack_tip(solid.interfaces.parts[0].name)
-
-
-def solver_options(case: AdhesionCase) -> SolverOptions:
-    """The case's solver settings."""
-    return SolverOptions(
-        rtol=case.solver.rtol, max_iterations=case.solver.max_iterations, max_cutbacks=case.solver.max_cutbacks
-    )
 
 
 def open_ledger(case: AdhesionCase) -> EnergyLedger:

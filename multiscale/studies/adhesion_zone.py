@@ -18,23 +18,20 @@ from numpy.typing import NDArray
 
 from atomistic.potentials import Potential
 from coupling.errors import HandshakeConvergenceError
-from coupling.handshake import CoupledModel, HandshakeOptions, HandshakeSolution, make_method
-from coupling.handshake.loading import LoadPath, LoadStep
-from coupling.handshake.profile import HandshakeProfile, interface_profile
-from coupling.ledger import EnergyLedger, Term
+from coupling.handshake import CoupledModel, make_method
+from coupling.handshake.loading import LoadStep
+from coupling.ledger import EnergyLedger
 from multiscale.config import AdhesionCase
-from multiscale.progress import Phase, Progress
+from multiscale.progress import Progress
 from multiscale.run import RunDirectory
 from multiscale.studies import adhesion_files, patch_files
 from multiscale.studies.defect_files import write_interaction
 from multiscale.studies.embedded_cases import embed_patch
-from multiscale.studies.embedded_files import EmbeddedRecord, ledger_domains
-from multiscale.studies.embedded_zone import EmbeddedZone
+from multiscale.studies.embedded_files import EmbeddedRecord
 from multiscale.studies.interface import InterfaceCharacter, characterise_interface
 from multiscale.studies.patch import (
     PatchCharacter,
     PatchPlan,
-    Supports,
     audit_of,
     build_patch,
     characterise_patch,
@@ -42,7 +39,8 @@ from multiscale.studies.patch import (
     spacing_of,
     zone_of,
 )
-from multiscale.studies.patch_state import strain_over_range, write_state
+from multiscale.studies.patch_state import write_state
+from multiscale.studies.zone_loading import Output, load_specimen
 from multiscale.units import EV_PER_A3_IN_GPA, format_length
 
 Array = NDArray[np.float64]
@@ -52,39 +50,6 @@ CLOSURE_BOUND = 1e-3
 GHOST_BOUND = 0.01
 #: Searches that a load step takes, about, in evaluations, to predict the cost.
 _USUAL_CALLS = 12
-RELEASED = "released in jumps"
-#: Where each term is counted.
-DOMAINS = {
-    "atoms": ("core and blend", "Σ(1 − β)V over the sites"),
-    "bulk": ("blend and elements", "Σ v_T W over the elements, v_T less what the atoms own"),
-    "interface": ("interface beyond the core", "weighted cohesive energy, stored and dissipated"),
-    "ghost force correction": ("blend", "dead load that keeps the perfect crystal at rest"),
-    RELEASED: ("steps in which the path broke off", "work less change of energy there: it goes into motion"),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Output:
-    """An equilibrium at which profiles were taken.
-
-    Attributes:
-        step: the equilibrium.
-        profile: along the interface.
-        history: of the law there.
-        jump: largest change of the normal traction between neighbouring sites of the handshake, eV/Å³.
-        kink: largest distance of the normal traction at a site of the handshake from the mean of its neighbours, eV/Å³: what a
-            gradient along the interface leaves out.
-        ghost: largest difference of a site's normal traction from the mean over the block, eV/Å³; NaN in other specimens.
-        over_range: largest strain of the elements over the range of their fitted energy; zero where it is not fitted.
-    """
-
-    step: LoadStep
-    profile: HandshakeProfile
-    history: Array | None
-    jump: float
-    kink: float
-    ghost: float
-    over_range: float
 
 
 @dataclass(kw_only=True)
@@ -190,116 +155,6 @@ def follow_zone(
         patch_files.write_profiles(run, result)
         patch_files.write_results(run, case, result)
     return result
-
-
-def load_specimen(
-    case: AdhesionCase, run: RunDirectory, result: AdhesionZoneResult, phase: Phase, zone: EmbeddedZone[CoupledModel]
-) -> None:
-    """Open the specimen step by step, with profiles and files at the outputs (collective).
-
-    Raises:
-        HandshakeConvergenceError: no equilibrium; its last state has one displacement a node.
-    """
-    model, plan, opening = result.model, result.plan, case.loading.opening
-    body, counter = model.body, model.atoms.counter
-    calls, seconds, began = counter.calls, counter.seconds, time.perf_counter()
-    method = make_method(zone_of(case).method, model)
-    holds = Supports(plan)
-    path = LoadPath(
-        method,
-        direction=holds.direction(body),
-        options=options_of(case),
-        max_cutbacks=zone_of(case).solver.max_cutbacks,
-        apart=holds.apart(body),
-        report=lambda load, iteration, force: phase.describe(
-            f"opening {format_length(load)}, iteration {iteration}, largest force {force:.1e} eV/Å"
-        ),
-    )
-
-    def on_step(step: LoadStep) -> None:
-        result.steps.append(step)
-        enter(result, step)
-        result.quantum.keep(zone, step.u, f"opening {format_length(step.load)}")
-        done, every = len(result.steps) - 1, case.output.fields_every
-        if done and (done == opening.steps or (every and done % every == 0)):
-            result.model = path.model
-            result.outputs.append(take_output(result, step))
-            write_state(run, result, step.u, f"{done:04d}", load=step.load)
-        result.calls = counter.calls - calls
-        result.seconds = (time.perf_counter() - began, counter.seconds - seconds)
-        run.event("step", **patch_files.step_event(step))
-        phase.advance(1, f"opening {format_length(step.load)}, {step.iterations} iterations")
-
-    loads = np.linspace(0.0, opening.to, opening.steps + 1)[1:]
-    try:
-        path.follow(loads.tolist(), on_step=on_step)
-    except HandshakeConvergenceError as error:
-        state = error.solution
-        assert isinstance(state, HandshakeSolution)
-        hint = ""
-        if plan.crack:
-            hint = (
-                ". Ahead of a sharp crack elements and atoms may reach the strength of the crystal itself: what was computed is "
-                "written; open the specimen less, or take longer elements (mesh.degree: 1)"
-            )
-        raise HandshakeConvergenceError(f"{error}{hint}", solution=state.on_nodes(method.nodal(state.u))) from error
-    result.model = path.model
-
-
-def options_of(case: AdhesionCase) -> HandshakeOptions:
-    """The case's solver settings."""
-    solver = zone_of(case).solver
-    return HandshakeOptions(
-        tolerance=solver.tolerance,
-        solver=solver.type,
-        max_iterations=solver.max_iterations,
-        max_calls=solver.max_calls,
-        depth=solver.depth,
-        largest_step=solver.largest_step,
-    )
-
-
-def enter(result: AdhesionZoneResult, step: LoadStep) -> None:
-    """Enter a step into the ledger: changes of the weighted energies from the unloaded state."""
-    if not step.energies:
-        return
-    if result.ledger is None:
-        names = [*step.energies, RELEASED]
-        domains = DOMAINS | ledger_domains(names)
-        result.ledger = EnergyLedger(
-            [Term(name=name, domain=domains[name][0], note=domains[name][1]) for name in names]
-        )
-    first, before = result.steps[0].energies, result.steps[max(len(result.steps) - 2, 0)].energies
-    changes = {name: step.energies[name] - first[name] for name in step.energies}
-    released = float(result.ledger.column(RELEASED)[-1]) if result.ledger.entries else 0.0
-    if step.jumped:
-        released += step.work - (sum(step.energies.values()) - sum(before.values()))
-    result.ledger.record(
-        load=step.load,
-        work_increment=step.work,
-        step_defect=step.defect,
-        **{name.replace(" ", "_"): value for name, value in [*changes.items(), (RELEASED, released)]},
-    )
-
-
-def take_output(result: AdhesionZoneResult, step: LoadStep) -> Output:
-    """Profiles of opening and traction along the interface at a step (collective; three calls of the potential)."""
-    profile = interface_profile(result.model, step.u)
-    ghost = float("nan")
-    if not result.plan.crack:
-        mean = step.reaction / result.area
-        ghost = float(np.nanmax(np.abs(profile.traction[:, 0] - mean)))
-    traction = profile.traction[:, 0]
-    bends = np.abs(traction[1:-1] - 0.5 * (traction[:-2] + traction[2:]))[profile.handshake[1:-1]]
-    return Output(
-        step=step,
-        profile=profile,
-        history=result.model.history,
-        jump=profile.jump,
-        kink=float(bends.max(initial=0.0)),
-        ghost=ghost,
-        over_range=strain_over_range(result, step.u),
-    )
 
 
 def warnings_of(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
@@ -38,6 +39,8 @@ from multiscale.units import Level, format_intensity, format_length
 Array = NDArray[np.float64]
 #: Between tip and the core's edge there are at least so many periods, and the cohesive zone.
 _PERIODS = 1.0
+#: What a walk knows of its path beside its models.
+_KEPT = ("points", "runs", "at", "reason", "origin", "number", "left")
 #: Opening (Å) at which the elastic answer of a gripped body is weighed: small against everything.
 _PROBE = 1e-3
 
@@ -54,6 +57,7 @@ class Walk:
         comm: ranks that share the potential.
         phase: told where the path stands.
         watch: called after each state with the walk.
+        keep: called once each state has been dealt with, with a function that makes the state of the walk, a tree (collective).
         stages: models, one more each time that the zone is moved.
         points: states so far.
         runs: loads at which the crack did not stand.
@@ -74,6 +78,7 @@ class Walk:
     comm: MPI.Comm
     phase: Phase
     watch: Callable[[Walk], None] = lambda walk: None
+    keep: Callable[[Callable[[], dict[str, Any]]], None] = lambda state: None
     stages: list[Stage] = field(default_factory=list)
     points: list[PathPoint] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
@@ -130,12 +135,35 @@ class Walk:
             number=len(self.stages),
             gripped=gripped,
         )
-        self.stages.append(Stage(observer=observer, solver=solver, unit=unit, zone=zone))
+        self.stages.append(Stage(observer=observer, solver=solver, unit=unit, zone=zone, tip=tip))
         self.at = len(self.stages) - 1
         if gripped and observer.j_integral is not None:
             # Openings of grips are weighed against displacements of the core as the K that they stand for.
-            solver.scale *= self.intensity_per_opening()
+            solver.scale *= self.intensity_per_opening(self.stage)
         return self.stage
+
+    def state(self) -> dict[str, Any]:
+        """All that decides how the walk goes on, but for where it stands in the loads (collective)."""
+        return {
+            "stages": [(stage.observer.center, stage.tip, stage.solver.state()) for stage in self.stages],
+            "quantum": self.quantum.state([stage.zone for stage in self.stages]),
+            "calls": self.calls,
+            **{name: getattr(self, name) for name in _KEPT},
+        }
+
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        """Take the place of a walk that has left a state, perhaps in another process: its models are made anew (collective)."""
+        for center, tip, _ in state["stages"]:
+            self.begin(center, tip=tip)
+        for name in _KEPT:
+            setattr(self, name, state[name])
+        # Stages share the potential and its counter: that of the present one has the last word.
+        order = sorted(range(len(self.stages)), key=lambda number: number == self.at)
+        for number in order:
+            self.stages[number].solver.go_on(state["stages"][number][2])
+        self.quantum.go_on(state["quantum"], [stage.zone for stage in self.stages])
+        self.called = self.character.potential.counter.calls - state["calls"]
+        self.phase.advance(len(self.points), "gone on with")
 
     def _newton(self, model: CrackModel) -> bool:
         """Whether states are found by second derivatives."""
@@ -168,22 +196,23 @@ class Walk:
             return level_intensity(level, self.references)
         if level.of == "length":
             return level.value
-        return level_intensity(level, self.references) / self.intensity_per_opening()
+        # Of the first model: what a level means must not change with where the zone is.
+        return level_intensity(level, self.references) / self.intensity_per_opening(self.stages[0])
 
-    def intensity_per_opening(self) -> float:
+    def intensity_per_opening(self, stage: Stage) -> float:
         """K per opening of the grips by the elastic body, eV/Å^3.5.
 
         Raises:
             CrackLoadError: there is no room for J.
         """
-        observer = self.stage.observer
+        observer = stage.observer
         if observer.j_integral is None:
             raise CrackLoadError(
                 "the body is too small about its zone to tell K from the opening of the grips: no ring of whole elements fits "
                 'between them. Write the load as an opening, for example "2 nm", or enlarge the body'
             )
         nodes = observer.model.nodes
-        release = observer.j_integral.value(_PROBE * self.stage.unit.field[:nodes]) / _PROBE**2
+        release = observer.j_integral.value(_PROBE * stage.unit.field[:nodes]) / _PROBE**2
         return self.references.intensity(release)
 
     def _report(self, iteration: int, force: float) -> None:

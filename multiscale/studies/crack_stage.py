@@ -18,12 +18,14 @@ class Stage:
         solver: finds them.
         unit: displacement at load one.
         zone: its atoms, with what is embedded in them.
+        tip: x of the crack's tip when the model was made, Å.
     """
 
     observer: Observer
     solver: CrackSolver
     unit: UnitLoad
     zone: EmbeddedZone[CrackModel]
+    tip: float
 
 
 @dataclass(frozen=True, kw_only=True)

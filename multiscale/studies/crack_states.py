@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,27 +41,40 @@ class Start:
     left: tuple[int, ...] = ()
 
 
-def walk_path(walk: Walk) -> None:
-    """Go along the path that the case asks for.
+def walk_path(walk: Walk, state: Mapping[str, Any] | None = None) -> None:
+    """Go along the path that the case asks for, from its beginning or from a state that `walk.keep` was given.
 
     Raises:
         HandshakeConvergenceError: no further equilibrium; what was found before is kept.
         ValidityError: the first load is beyond what the body describes.
     """
-    walk.begin()
-    for _ in states_of(walk):
+    if state is None:
+        walk.begin()
+    else:
+        walk.go_on(state["walk"])
+    for _ in states_of(walk, leg=None if state is None else state["leg"]):
         pass
 
 
-def states_of(walk: Walk, start: Start | None = None) -> Iterator[PathPoint]:
-    """The same, state by state: each is yielded as soon as it is recorded; `start` takes the place of the first one.
+def states_of(walk: Walk, start: Start | None = None, *, leg: Mapping[str, Any] | None = None) -> Iterator[PathPoint]:
+    """The same, state by state: each is yielded as soon as it is recorded.
+
+    Args:
+        walk: stands in its first model, or where it has gone on.
+        start: takes the place of the first state.
+        leg: where in its loads a walk that has gone on stands: the states after that follow.
 
     Raises:
         HandshakeConvergenceError, ValidityError: as `walk_path`.
     """
     if isinstance(walk.case.load, StepsModel):
         return _take_steps(walk, walk.case.load, start)
-    return _follow_branches(walk, walk.case.load, start)
+    return _follow_branches(walk, walk.case.load, start, leg)
+
+
+def _keep(walk: Walk, leg: Callable[[], Mapping[str, Any] | None] = lambda: None) -> None:
+    """Offer the walk's state, with where it stands in its loads, to who keeps it."""
+    walk.keep(lambda: {"walk": walk.state(), "leg": leg()})
 
 
 def _first(walk: Walk, load: float, leg: Leg, guess: Array | None = None) -> PathPoint:
@@ -78,14 +92,18 @@ def _take_steps(walk: Walk, load: StepsModel, start: Start | None) -> Iterator[P
     on from the last state that stood, with the loads on the other side of it.
     """
     loads = [walk.load_of(level) for level in load.wanted]
-    if start is None:
+    if walk.points:
+        point = walk.points[-1]
+    elif start is None:
         walk.left = tuple(range(1, len(loads)))
         point = _first(walk, loads[0], "up")
+        yield point
     else:
         walk.number, walk.left = start.number, start.left
         point = _first(walk, start.load, start.leg, start.guess)
-    yield point
+        yield point
     while walk.left:
+        _keep(walk)
         if len(walk.points) >= load.max_states:
             walk.reason = f"{len(walk.points)} states were taken: raise load.max_states"
             return
@@ -139,38 +157,53 @@ def _settle(walk: Walk, load: float, point: PathPoint, sign: float) -> CrackStat
     return None if not walk.stage.observer.room(tip) > walk.least_room else state
 
 
-def _follow_branches(walk: Walk, load: FollowModel, start: Start | None) -> Iterator[PathPoint]:
+def _follow_branches(
+    walk: Walk, load: FollowModel, start: Start | None, leg: Mapping[str, Any] | None
+) -> Iterator[PathPoint]:
     """Continuation from the start, until the crack has grown far enough; then, if asked for, from the start the other way."""
-    if start is None:
+    if leg is not None:
+        point = walk.points[0]
+    elif start is None:
         point = _first(walk, walk.load_of(load.start), "follow")
+        yield point
     else:
         point = _first(walk, start.load, start.leg, start.guess)
-    yield point
-    if point.leg == "follow":
+        yield point
+    back = leg if leg is not None and leg["name"] == "down" else None
+    if point.leg == "follow" and back is None:
         left = max(load.advance - round(point.advance), 1)
-        yield from _one_way(walk, point, leg="follow", sign=1.0, periods=left)
+        yield from _one_way(walk, point, name="follow", sign=1.0, periods=left, leg=leg)
     if load.heal and not walk.reason:
-        walk.at = 0
-        yield from _one_way(walk, point, leg="down", sign=-1.0, periods=1)
+        if back is None:
+            walk.at = 0
+        yield from _one_way(walk, point, name="down", sign=-1.0, periods=1, leg=back)
 
 
-def _one_way(walk: Walk, first: PathPoint, *, leg: Leg, sign: float, periods: int) -> Iterator[PathPoint]:
+def _one_way(
+    walk: Walk, first: PathPoint, *, name: Leg, sign: float, periods: int, leg: Mapping[str, Any] | None
+) -> Iterator[PathPoint]:
     """Follow the path from a stable state towards rising or falling load, from model to model where the zone is moved."""
-    begun, start = len(walk.points), first
+    begun, start = (len(walk.points), first) if leg is None else (leg["begun"], walk.points[leg["start"]])
+    branch = None if leg is None else leg["branch"]
+
+    def keep(branch: Callable[[], dict[str, Any]]) -> None:
+        _keep(walk, lambda: {"name": name, "begun": begun, "start": start.index, "branch": branch()})
+
     while True:
-        for number, state in enumerate(follow(walk.stage.solver, start.state, sign=sign)):
-            if number == 0:
+        solver = walk.stage.solver
+        for state in follow(solver, start.state, sign=sign, state=branch, keep=keep):
+            if state is start.state:
                 continue
-            point = walk.record(state, leg)
+            point = walk.record(state, name)
             yield point
             if walk.must_end(point) or _done(walk, first, walk.points[begun:], sign, periods):
                 return
             if walk.case.load.recentre and _may_move(walk, point, sign):
                 break
         else:
-            walk.reason = f"{walk.stage.solver.options.max_states} states were taken: raise load.max_states"
+            walk.reason = f"{solver.options.max_states} states were taken: raise load.max_states"
             return
-        start = walk.recentre(point)
+        start, branch = walk.recentre(point), None
         yield start
 
 

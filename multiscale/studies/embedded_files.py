@@ -87,6 +87,15 @@ class EmbeddedRecord:
             return
         self.states.append(KeptState(zone=zone, label=label, places=zone.sites.all_places(zone.model.places(u))))
 
+    def state(self, zones: Sequence[EmbeddedZone[Any]]) -> list[tuple[int, str, Array]]:
+        """The states so far, each with the number of its zone among these, for `go_on`."""
+        numbers = {id(zone): number for number, zone in enumerate(zones)}
+        return [(numbers[id(kept.zone)], kept.label, kept.places) for kept in self.states]
+
+    def go_on(self, state: Sequence[tuple[int, str, Array]], zones: Sequence[EmbeddedZone[Any]]) -> None:
+        """Take the states that an earlier process has left, in the same zones made anew."""
+        self.states = [KeptState(zone=zones[number], label=label, places=places) for number, label, places in state]
+
     def conclude(self, run: RunDirectory, progress: Progress) -> None:
         """Ask for what the case wants, and write it (collective)."""
         if self.states:

@@ -10,8 +10,9 @@ import numpy as np
 from ase.io import write
 from mpi4py import MPI
 
+from atomistic.whole_file import write_whole
 from multiscale.config import EmbeddingCase
-from multiscale.run import RunDirectory, describe_potential, write_atomically
+from multiscale.run import RunDirectory, describe_potential
 from multiscale.studies.adhesion_files import Row
 from multiscale.studies.embedding_measure import WHOLE, Answer, BufferRow, Convergence, Task
 from multiscale.studies.embedding_system import EmbeddingSystem
@@ -57,7 +58,7 @@ def write_structure(run: RunDirectory, system: EmbeddingSystem) -> None:
     atoms.set_array("in_buffer", reached)
     text = io.StringIO()
     write(text, atoms, format="extxyz", parallel=False)
-    write_atomically(run.file("structure.extxyz"), text.getvalue())
+    write_whole(run.file("structure.extxyz"), text.getvalue())
 
 
 def write_results(

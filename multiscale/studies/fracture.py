@@ -28,7 +28,7 @@ from multiscale.studies.crack_states import walk_path
 from multiscale.studies.crack_system import CrackCharacter, CrackPlan, build_crack, characterise_crack, plan_crack
 from multiscale.studies.crack_trapping import trapping_of_path, trapping_of_steps
 from multiscale.studies.embedded_cases import embed_crack
-from multiscale.studies.fracture_fields import write_state
+from multiscale.studies.fracture_fields import begin_states, write_state
 from multiscale.studies.fracture_plane import rings_about, write_plane, write_rings
 from multiscale.studies.fracture_state import CrackReferences, FractureResult, PathPoint, Trapping
 from multiscale.studies.launch import launch
@@ -103,6 +103,10 @@ def _follow_story(
     check_fit(case, character, plan, references)
 
     broken: HandshakeConvergenceError | None = None
+    keeper = run.keeper("path")
+    kept = keeper.kept()
+    if kept is None:
+        begin_states(run)
     with progress.phase("path") as phase:
         walk = Walk(
             case=case,
@@ -112,14 +116,16 @@ def _follow_story(
             comm=comm,
             phase=phase,
             watch=lambda walk: _keep(run, walk),
+            keep=keeper.commit,
             cache=run.path / "quantum",
         )
         try:
-            walk_path(walk)
+            walk_path(walk, kept)
         except HandshakeConvergenceError as error:
             if not walk.points:
                 raise HandshakeConvergenceError(f"{error}. {_ADVICE}", solution=error.solution) from error
             broken, walk.reason = error, f"no further equilibrium was found: {error}"
+    keeper.done()
     for stage in walk.stages:
         for line in audit_lines(stage.observer.model.partition):
             progress.note(line)

@@ -13,9 +13,10 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from atomistic.whole_file import write_whole
 from continuum.body_output import write_body
 from coupling.crack.bonds import first_neighbours
-from multiscale.run import RunDirectory, write_atomically
+from multiscale.run import RunDirectory
 from multiscale.units import ANGSTROM_IN_NM, EV_PER_A3_IN_GPA, EV_PER_A25_IN_MPA_SQRT_M
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def write_state(run: RunDirectory, picture: CrackPicture, point: PathPoint, *, n
     run.write_arrays(f"states/{name}.npz", **_arrays(picture, point, nodal, fields))
     # One frame for each number of a state.
     frames = {_number(text): text for text in (path.read_text() for path in sorted(folder.glob("*.extxyz")))}
-    write_atomically(run.file("atoms.extxyz"), "".join(frames[number] for number in sorted(frames)))
+    write_whole(run.file("atoms.extxyz"), "".join(frames[number] for number in sorted(frames)))
 
 
 def _number(frame: str) -> int:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from multiscale.progress import format_seconds
 from multiscale.run import RunDirectory, describe_potential
 from multiscale.studies.defect_files import Row, crystal_quantities, range_quantity, write_interaction
-from multiscale.studies.fracture_fields import begin_states
 from multiscale.studies.fracture_quantities import (
     ROLES,
     bonds_per_cell,
@@ -54,11 +53,7 @@ def write_crystal(run: RunDirectory, character: CrackCharacter) -> None:
 
 
 def write_references(run: RunDirectory, case: FractureCase, references: CrackReferences) -> None:
-    """references.json: what the potential says of the crack before there is one, in the schema of results.json.
-
-    A run begins with it: the states and the path that an earlier run has left in the directory are taken away.
-    """
-    begin_states(run)
+    """references.json: what the potential says of the crack before there is one, in the schema of results.json."""
     run.write_json(
         "references.json",
         {

@@ -1,18 +1,29 @@
-"""What every study does around its story: a run directory, the committee's members, a record of how it ended, and the report."""
+"""What every study does around its story: a run directory, what survives a stop, the committee's members, a record of how it
+ended, and the report.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mpi4py import MPI
 
+from atomistic.potentials.memory import Memory, remembering
+from multiscale.checkpoint import FOLDER, Checkpoints
 from multiscale.config.common import CheckedCase
-from multiscale.errors import LearningStoppedError
+from multiscale.cost.meter import Meter
+from multiscale.errors import LearningStoppedError, StoppedError
+from multiscale.failures import mark_failed
 from multiscale.progress import Progress
 from multiscale.report import make_report
 from multiscale.run import RunDirectory
 from multiscale.spread import carry_spread
+from multiscale.stopping import Stopper, present_stopper
+from multiscale.survival import RunOptions, present_options
+from multiscale.watchdog import watching
 
 
 def launch[Case: CheckedCase, Result](
@@ -27,10 +38,12 @@ def launch[Case: CheckedCase, Result](
 ) -> Result:
     """Tell a story in its run directory, once more with every member of a committee, and make the report (collective).
 
+    Within `multiscale.survival.run_options` the run may go on where an earlier one was stopped, and stops as asked there.
+
     Args:
         case: what to do.
         story: the study itself.
-        directory: where everything is written; must be new or empty unless `force`.
+        directory: where everything is written; must be new or empty unless `force`, or there is a run to resume.
         comm: the ranks.
         progress: shown on rank 0; silent if None.
         force: write into a directory that is not empty.
@@ -39,15 +52,23 @@ def launch[Case: CheckedCase, Result](
 
     Returns:
         What the story returns, on every rank.
+
+    Raises:
+        StoppedError: on all ranks, where the run was asked to stop: what it had reached is kept.
+        CheckpointError: on all ranks; what was kept cannot be gone on with, or cannot be written.
     """
-    progress = progress or Progress.silent()
-    run = RunDirectory(directory, case=case, comm=comm, force=force)
-    progress.listener = run.event
+    progress, options = progress or Progress.silent(), present_options()
+    run = RunDirectory(directory, case=case, comm=comm, force=force, resume=options.resume)
+    meter = Meter()
+    progress.listener = meter.listening(run.event)
     try:
-        result = story(case, run, comm, progress)
         # Defaults left out: keys that belong to others' company are refused where they are written out.
-        run.record(story="finished", given=case.model_dump(mode="json", exclude_unset=True))
-        carry_spread(case, run, comm=comm, progress=progress)
+        run.record(given=case.model_dump(mode="json", exclude_unset=True))
+        with _surviving(case, run, comm, progress, options) as checkpoints:
+            result = story(case, run, comm, progress)
+            run.record(story="finished")
+            carry_spread(case, run, comm=comm, progress=progress)
+            checkpoints.remove()
     except BaseException as error:
         run.fail(error, phases=progress.seconds)
         if isinstance(error, (LearningStoppedError, reported)) and comm.rank == 0:
@@ -56,8 +77,53 @@ def launch[Case: CheckedCase, Result](
             # Every rank meets it, and none must take rank 0, still at its report, for lost.
             comm.Barrier()
         raise
+    work = meter.gathered(comm)
+    run.record(work=work)
     run.finish("finished", phases=progress.seconds)
     if comm.rank == 0:
         with progress.phase("report"):
             make_report(run.path)
+        run.record(work=[meter.work(), *work[1:]])
     return result
+
+
+@contextmanager
+def _surviving(
+    case: CheckedCase, run: RunDirectory, comm: MPI.Comm, progress: Progress, options: RunOptions
+) -> Iterator[Checkpoints]:
+    """Keep what the run reaches, and listen for what asks it to stop; a run within another one stops with that one."""
+    stopper = present_stopper() or Stopper(run.path, comm=comm, time_limit=options.time_limit)
+    folder = run.path / FOLDER
+    memory = None
+    if run.writes:
+        folder.mkdir(exist_ok=True)
+    comm.Barrier()
+    if options.save != "never" or options.resume:
+        memory = Memory(folder, rank=comm.rank, recording=options.save != "never")
+        memory.sign = stopper.at_evaluation
+    comm.Barrier()
+    checkpoints = Checkpoints(
+        folder,
+        case=hashlib.sha256(case.model_dump_json().encode()).hexdigest(),
+        options=options,
+        comm=comm,
+        stopper=stopper,
+        memory=memory,
+        passing=lambda: {**run.passing(), "phases": progress.seconds},
+    )
+    if checkpoints.latest is not None:
+        progress.seconds.update(checkpoints.latest.get("phases", {}))
+    run.survive(checkpoints)
+    watched = watching(
+        options.watchdog,
+        directory=run.path,
+        rank=comm.rank,
+        whereabouts=progress.stand,
+        on_end=lambda text: mark_failed(run.path, text),
+    )
+    with stopper.listening(), remembering(memory), watched:
+        try:
+            yield checkpoints
+        except StoppedError:
+            stopper.clear()
+            raise

@@ -24,10 +24,10 @@ from coupling.handshake import CoupledModel, make_method
 from coupling.handshake.loading import LoadPath, LoadStep
 from multiscale.config import AdhesionCase
 from multiscale.progress import Progress
-from multiscale.studies.adhesion_zone import options_of
 from multiscale.studies.interface import characterise_interface
 from multiscale.studies.learning_run import astray, atoms_kept, guessed_crystal, kept_atoms
 from multiscale.studies.patch import Supports, build_patch, characterise_patch, plan_patch, zone_of
+from multiscale.studies.zone_loading import options_of
 
 Array = NDArray[np.float64]
 

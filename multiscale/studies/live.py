@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mpi4py import MPI
 
+from continuum.checkpoint import Keep
 from continuum.options import SolverOptions
 from continuum.path import PathOptions, trace
 from continuum.solid import Solid
@@ -44,16 +46,27 @@ def live_law(case: AdhesionCase, interface: InterfaceCharacter, *, comm: MPI.Com
 
 
 def load(
-    case: AdhesionCase, solid: Solid, loads: Sequence[float], options: SolverOptions, on_step: Callable[[Step], None]
+    case: AdhesionCase,
+    solid: Solid,
+    loads: Sequence[float],
+    options: SolverOptions,
+    *,
+    on_step: Callable[[Step], None],
+    state: Mapping[str, Any] | None = None,
+    keep: Keep | None = None,
 ) -> LiveRecord | None:
-    """Take the specimen through its loads as the case asks: the record of a live law, None of any other (collective)."""
+    """Take the specimen through its loads as the case asks: the record of a live law, None of any other (collective).
+
+    With `state`, from where a walk through the same loads stood that gave it to `keep`.
+    """
+    walk: dict[str, Any] = {"on_step": on_step, "state": state, "keep": keep}
     if case.law.type == "live":
-        return next(iter(follow_live(solid, loads, options=options, on_step=on_step).records.values()))
+        return next(iter(follow_live(solid, loads, options=options, **walk).records.values()))
     if case.solver.snap_back == "follow":
         path = PathOptions(rtol=options.rtol, max_iterations=options.max_iterations)
-        trace(solid, to=loads[-1], step=loads[-1] / len(loads), options=path, on_step=on_step)
+        trace(solid, to=loads[-1], step=loads[-1] / len(loads), options=path, **walk)
     else:
-        follow(solid, loads, options=options, on_step=on_step)
+        follow(solid, loads, options=options, **walk)
     return None
 
 

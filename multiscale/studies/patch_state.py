@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from multiscale.studies.adhesion_zone import AdhesionZoneResult
 
 Array = NDArray[np.float64]
+#: File of the atoms in all states written so far.
+FRAMES = "zone.extxyz"
 #: Elements with less weight than this are not drawn: their displacement means next to nothing.
 _SHOWN = 0.01
 
@@ -54,7 +56,7 @@ def write_state(
     atoms.set_array("displacement", model.to_atoms @ u)
     atoms.info["state"] = name
     appended = len(result.outputs) > (1 if load is not None else 0)
-    ase.io.write(run.file("zone.extxyz"), atoms, format="extxyz", append=appended, parallel=False)
+    ase.io.write(run.file(FRAMES), atoms, format="extxyz", append=appended, parallel=False)
     stress = cell_stresses(model, u)
     shown = partition.cell_weights > 0.0
     (run.path / "fields").mkdir(exist_ok=True)

@@ -92,7 +92,7 @@ def run_properties(
 def _follow_story(case: PropertiesCase, run: RunDirectory, comm: MPI.Comm, progress: Progress) -> PropertiesResult:
     """The study itself."""
     request = request_of(case)
-    potentials = _loaded(case, progress)
+    potentials = load_all(case, progress)
     result = PropertiesResult(directory=run.path, sets=())
     sets: list[PropertySet] = []
     refusals: list[Exception] = []
@@ -159,7 +159,7 @@ def _fault(model: FaultModel) -> FaultRequest:
     )
 
 
-def _loaded(case: PropertiesCase, progress: Progress) -> dict[str, Potential]:
+def load_all(case: PropertiesCase, progress: Progress) -> dict[str, Potential]:
     """All potentials, so that a mistake in the last one is told before the first one works."""
     found = {}
     with progress.phase("potentials"):
@@ -238,7 +238,7 @@ def predict(case: PropertiesCase, *, comm: MPI.Comm = MPI.COMM_WORLD) -> tuple[l
     request = request_of(case)
     rows: list[tuple[str, str]] = [("properties", ", ".join(request.parts))]
     warnings = []
-    for label, potential in _loaded(case, Progress.silent()).items():
+    for label, potential in load_all(case, Progress.silent()).items():
         try:
             crystal = relax_crystal(
                 potential, symbols=request.symbols, structure=request.structure, a=request.a, c=request.c, comm=comm
@@ -246,7 +246,7 @@ def predict(case: PropertiesCase, *, comm: MPI.Comm = MPI.COMM_WORLD) -> tuple[l
         except REFUSALS as error:
             warnings.append(f"{label} gives no properties of this crystal: {error}")
             continue
-        evaluated, largest = _work(request, crystal)
+        evaluated, largest = expected_work(request, crystal)
         rate = _seconds_per_atom(potential, crystal)
         members = len(_members(case, potential))
         seconds = evaluated * rate * (1 + members)
@@ -258,7 +258,7 @@ def predict(case: PropertiesCase, *, comm: MPI.Comm = MPI.COMM_WORLD) -> tuple[l
     return rows, warnings
 
 
-def _work(request: PropertyRequest, crystal: Crystal) -> tuple[float, int]:
+def expected_work(request: PropertyRequest, crystal: Crystal) -> tuple[float, int]:
     """Return how many atoms are evaluated in all, about, and how many the largest cell has."""
     total, largest = float(40 * len(crystal.atoms)), len(crystal.atoms)
     if "vacancy" in request.parts:

@@ -71,10 +71,16 @@ def crystal(name: str) -> Crystal:
 
 
 def block(
-    name: str = "eam-cu", *, half: float = 8.0, width: float = 12.0, at: float = 0.0, pad: float = 9.0
+    name: str = "eam-cu",
+    *,
+    half: float = 8.0,
+    width: float = 12.0,
+    at: float = 0.0,
+    pad: float = 9.0,
+    potential: Potential | None = None,
 ) -> CoupledModel:
     """A block about the origin, atoms in a square patch of its interface, top and bottom held."""
-    of = crystal(name)
+    of = crystal(name) if potential is None else replace(crystal(name), potential=potential)
     corner = 0.5 * np.array([LENGTH, HEIGHT])
     zone: Zone = Box(lower=(at - half, -half), upper=(at + half, half))
 

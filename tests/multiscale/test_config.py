@@ -106,7 +106,7 @@ def test_each_mistake_has_its_place_cause_and_fix(write, old, new, line, column,
 @pytest.mark.parametrize(
     ("text", "place", "words"),
     [
-        ("", "", ["the file is empty", "multiscale init"]),
+        ("", ":1:1", ["the file is empty", "multiscale init"]),
         ("# only a comment\n", ":1:1", ["expected a mapping", "nothing"]),
         ("- a\n- b\n", ":1:1", ["expected a mapping", "a list"]),
         ("hello\n", ":1:1", ["expected a mapping", "'hello'"]),
@@ -114,20 +114,20 @@ def test_each_mistake_has_its_place_cause_and_fix(write, old, new, line, column,
         ("study: adhesion\ncrystal: {element: Al\n", ":3:1", ["not valid YAML", "brackets"]),
         ("study: adhesion\n\tcrystal: 5\n", ":2:1", ["not valid YAML", "spaces, not tabs"]),
         ("study: a: b\n", ":1:9", ["not valid YAML", "colon"]),
-        ("study: &a [*a]\n", ":1:1", ["unknown study"]),
-        ("? [1, 2]\n: 3\nstudy: adhesion\n", "", ["not text"]),
+        ("study: &a [*a]\n", ":1:12", ["alias *a stands within what it repeats"]),
+        ("? [1, 2]\n: 3\nstudy: adhesion\n", ":1:3", ["not text"]),
         ("crystal: {}\n", ":1:1", ["'study' is missing", "adhesion"]),
         ("stduy: adhesion\n", ":1:1", ["'study' is missing", "stduy"]),
-        (b"\x89PNG\r\n\x1a\n\x00\xff", "", ["not a text file in UTF-8"]),
-        ("study: adhesion\nlaw: &a {b: *a, c: &c [*c]}\n", ":1:1", ["missing"]),
-        (b"study: \x00\n", "", ["not valid YAML"]),
+        (b"\x89PNG\r\n\x1a\n\x00\xff", ":1:1", ["not a text file in UTF-8"]),
+        ("study: adhesion\nlaw: &a {b: *a, c: &c [*c]}\n", ":2:13", ["stands within"]),
+        (b"study: \x00\n", ":1:8", ["not valid YAML", "U+0000"]),
     ],
 )
 def test_a_file_that_is_no_case_gets_one_clear_message(write, text, place, words):
     path = write(text)
     with pytest.raises(CaseError) as caught:
         load_case(path)
-    assert len(caught.value.problems) == 1 or "missing" in words
+    assert len(caught.value.problems) == 1
     assert str(caught.value).startswith(f"{path}{place}: ")
     for word in words:
         assert word in str(caught.value)

@@ -11,7 +11,8 @@ from PIL import Image
 from synthetic import make_run
 
 from multiscale.plots import draw_load_opening, draw_separation, draw_specimen, draw_stacks, house_style, read_run
-from multiscale.report import NotARunError, format_number, make_report
+from multiscale.html_parts import format_number
+from multiscale.report import NotARunError, make_report
 
 FIGURES = {"separation.png", "stacks.png", "load_opening.png", "specimen.png", "energy.png"}
 

@@ -1,0 +1,80 @@
+"""Costs of the studies with a zone of atoms in a body: a defect, a crack."""
+
+from __future__ import annotations
+
+import numpy as np
+from mpi4py import MPI
+
+from coupling.crack.method import CrackForces
+from coupling.handshake import make_method
+from multiscale.config import DefectCase, FollowModel, FractureCase
+from multiscale.cost.survey import Survey
+from multiscale.studies.all_atoms import count_atoms, refuse_too_many
+from multiscale.studies.coupled_zone import build_model, characterise_crystal, plan_zone
+from multiscale.studies.crack_references import find_references
+from multiscale.studies.crack_system import build_crack, characterise_crack, plan_crack
+from multiscale.studies.embedded_cases import embed_crack, embed_defect
+
+#: Evaluations of an account beside those of its quadrature.
+_ENDS = 1
+
+
+def outline_defect(case: DefectCase, survey: Survey, comm: MPI.Comm) -> None:
+    """Everything up to the equilibrium is made; its calls follow from recorded runs."""
+    character = characterise_crystal(case, comm=comm, progress=survey.progress)
+    with survey.progress.phase("zone and body"):
+        plan = plan_zone(case, character)
+        refuse_too_many(case, character, plan)
+        zone = embed_defect(case, character, plan, build_model(case, character, plan, comm), comm)
+        model = zone.model
+    survey.take_over("potential", "crystal", "continuum", "range of the potential", "zone and body")
+    method = make_method(case.method, model)
+    begin = plan.start(model.body.nodes)
+    start = np.concatenate([begin] * (method.shape[0] // len(begin)))
+    call = survey.call(lambda: method.evaluate(start))
+    survey.unknowns = int(model.body.nodes.size)
+    survey.sizes |= {
+        "atoms of a call in the zone": f"{call.atoms:.0f}",
+        "unknowns of the coupled body": f"{survey.unknowns:,}",
+    }
+    solver, calls = case.solver.type, {"atoms": call.atoms, "seconds": call.seconds}
+    survey.add("equilibrium", "calls", f"defect.{solver}.calls", most=case.solver.max_calls, **calls)
+    survey.add("equilibrium", "rest", f"defect.{solver}.rest", driver=call.rest)
+    if method.conservative:
+        survey.add("energy", "calls", "defect.energy.calls", driver=case.output.closure_points + _ENDS, **calls)
+        survey.add("energy", "rest", "defect.energy.rest", driver=call.rest)
+    if case.compare.all_atoms:
+        whole = count_atoms(character, plan)
+        scale = whole / max(call.atoms, 1.0)
+        survey.sizes["atoms of the comparison"] = f"{whole:,}"
+        survey.add("all atoms", "calls", "defect.all atoms.calls", atoms=whole, seconds=call.seconds * scale)
+        survey.add("all atoms", "rest", "defect.all atoms.rest", driver=call.seconds * scale)
+    if case.embedding is not None:
+        survey.missing.append("states that the quantum engine evaluates apart")
+
+
+def outline_fracture(case: FractureCase, survey: Survey, comm: MPI.Comm) -> None:
+    """Everything up to the first state is made; the calls of the path follow from recorded runs."""
+    character = characterise_crack(case, comm=comm, progress=survey.progress)
+    find_references(case, character, comm=comm, progress=survey.progress)
+    survey.take_over("potential", "crystal", "continuum", "created surfaces", "range of the potential")
+    with survey.own("body"):
+        plan = plan_crack(case, character)
+        model = build_crack(character, plan, comm)
+        zone = embed_crack(case, character, plan, model, comm, center=plan.center, tip=0.0)
+    method = CrackForces(zone.model)
+    call = survey.call(lambda: method.evaluate(np.zeros(method.shape)))
+    survey.unknowns = int(np.prod(method.shape))
+    survey.sizes |= {
+        "atoms of a call in the zone": f"{call.atoms:.0f}",
+        "unknowns of the coupled body": f"{survey.unknowns:,}",
+    }
+    follow = isinstance(case.load, FollowModel)
+    kind, loads = ("follow", case.load.advance) if isinstance(case.load, FollowModel) else ("steps", len(case.levels))
+    survey.sizes["periods to follow" if follow else "loads"] = str(loads)
+    most = 0.0 if follow else float(case.solver.max_calls * loads)
+    calls = {"atoms": call.atoms, "seconds": call.seconds, "most": most}
+    survey.add("path", "calls", f"fracture.{kind}.{case.solver.type}.calls", driver=loads, **calls)
+    survey.add("path", "rest", f"fracture.{kind}.{case.solver.type}.rest", driver=call.rest)
+    if case.embedding is not None:
+        survey.missing.append("states that the quantum engine evaluates apart")

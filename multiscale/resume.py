@@ -1,0 +1,52 @@
+"""Going on with a run that was stopped or killed, from its directory alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from multiscale.progress import Progress
+from multiscale.run import RunDirectory
+from multiscale.survival import RunOptions, run_options
+
+
+def resume_run(
+    directory: str | Path, *, comm: Any, progress: Progress | None = None, options: RunOptions | None = None
+) -> bool:
+    """Go on with the run in a directory to the end of its own case, never beyond (collective).
+
+    The case is the one that ``run.json`` records; nothing of it can be changed. The number of ranks can.
+
+    Args:
+        directory: of the run.
+        comm: the ranks.
+        progress: shown on rank 0; silent if None.
+        options: of saving and stopping; the defaults if None.
+
+    Returns:
+        False where the run was finished already, and nothing was done.
+
+    Raises:
+        RunExistsError: on all ranks; the directory holds no run, or one of a study that is not there.
+        CaseError: on all ranks; a file of the case is gone.
+        CheckpointError: on all ranks; what was kept cannot be gone on with.
+        StoppedError: on all ranks; the run was asked to stop again.
+    """
+    from multiscale.config.load import STUDIES
+    from multiscale.run import RunExistsError
+    from multiscale.studies import runner
+
+    recorded = RunDirectory.reopen(directory, comm=comm).recorded
+    if recorded.get("status") == "finished":
+        return False
+    given = recorded.get("given") or recorded.get("case") or {}
+    study = (recorded.get("case") or given).get("study")
+    if study not in STUDIES:
+        raise RunExistsError(
+            f"{directory} holds a run of {study or 'no study'}, which cannot be resumed. Run its case again with --force"
+        )
+    case = STUDIES[study](**given)
+    with run_options(replace(options or RunOptions(), resume=True)):
+        runner(case)(case, directory=directory, comm=comm, progress=progress)
+    return True
