@@ -38,8 +38,11 @@ def put_whole(path: Path, write: Callable[[Path], object]) -> None:
             os.fsync(stream.fileno())
         os.chmod(part, 0o644)
         os.replace(part, path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            # The system names a file only where one is opened, and that is not the one that people know.
+            error.filename = str(path)
         raise
     # A rename is on the disk when its folder is.
     folder = os.open(path.parent, os.O_RDONLY)

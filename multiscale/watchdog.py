@@ -93,6 +93,7 @@ class Watchdog:
         self._stream = self._path.open("w", encoding="utf-8")
         if self.rank == 0:
             (self.directory / SUMMARY).unlink(missing_ok=True)
+        self._report_crashes()
         main = threading.current_thread() is threading.main_thread()
         if main and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL:
             # The last resort, where no Python runs any more: the stack on stderr, then the signal's own end.
@@ -100,6 +101,15 @@ class Watchdog:
             self._kills = True
         self._wind()
         self._thread.start()
+
+    @staticmethod
+    def _report_crashes() -> None:
+        """Let a library that crashes show where on stderr, and die of it at once: PETSc's handler knows nothing of Python."""
+        if faulthandler.is_enabled() or threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL):
+            signal.signal(number, signal.SIG_DFL)
+        faulthandler.enable(file=_real(sys.stderr))
 
     def stop(self) -> None:
         """Watch no longer; a file in which nothing was written goes."""

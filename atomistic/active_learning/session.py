@@ -16,7 +16,7 @@ from atomistic.active_learning.labelling import Choice, Passed
 from atomistic.active_learning.records import STOPS, Check, Event, LearningOptions
 from atomistic.active_learning.store import Store
 from atomistic.data_set import DataSet
-from atomistic.errors import EvaluationError, RelaxationError
+from atomistic.errors import EvaluationError, RelaxationError, StoppedError
 from atomistic.labelled import LabelledFrame
 from atomistic.potentials.base import Potential
 from atomistic.ranks import fail_together, on_first_rank
@@ -92,7 +92,7 @@ class Session:
                 self.run.advance()
             except _ASTRAY as error:
                 astray = f"{type(error).__name__}: {error}"
-            except Exception as error:
+            except (Exception, StoppedError) as error:
                 mistake = error
         if self.comm is None:
             if mistake is not None:
@@ -108,7 +108,7 @@ class Session:
             try:
                 potential = self.student.load(path)
                 doubting(potential)
-            except Exception as error:
+            except (Exception, StoppedError) as error:
                 failure = error
             fail_together(failure, self.store.comm)
             self._count()

@@ -18,7 +18,7 @@ import numpy as np
 from mpi4py import MPI
 
 from atomistic.active_learning.base import Snapshot
-from atomistic.errors import LearningError
+from atomistic.errors import LearningError, StoppedError
 from atomistic.ranks import fail_together
 from atomistic.whole_file import PART, put_whole, write_whole
 
@@ -49,11 +49,11 @@ class Store:
     def first[Result](self, function: Callable[[], Result]) -> Result:
         """Return on every rank what `function` gives on the first one; all fail together."""
         result: Result | None = None
-        failure: Exception | None = None
+        failure: Exception | StoppedError | None = None
         if self.comm.rank == 0:
             try:
                 result = function()
-            except Exception as error:
+            except (Exception, StoppedError) as error:
                 failure = error
         if self.comm.size > 1:
             fail_together(failure, self.comm)

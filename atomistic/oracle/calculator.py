@@ -15,7 +15,14 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from mpi4py import MPI
 
-from atomistic.errors import EvaluationError, MissingEngineError, OracleBudgetError, OracleError, OracleInputError
+from atomistic.errors import (
+    EvaluationError,
+    MissingEngineError,
+    OracleBudgetError,
+    OracleError,
+    OracleInputError,
+    StoppedError,
+)
 from atomistic.oracle.base import Engine, Outcome, Task
 from atomistic.oracle.cache import ResultCache, merged
 from atomistic.oracle.retry import climb
@@ -181,13 +188,13 @@ class OracleCalculator(Calculator):
         if self.comm.size == 1:
             return self._obtained(task)
         outcome: Outcome | None = None
-        failure: Exception | None = None
+        failure: Exception | StoppedError | None = None
         if self.comm.rank == 0:
             try:
                 outcome = self._obtained(task)
-            except Exception as error:
+            except (Exception, StoppedError) as error:
                 failure = error
-        told = None if failure is None else (_kind(failure), str(failure))
+        told = None if failure is None else (_kind(failure), getattr(failure, "reason", str(failure)))
         told, outcome, record = self.comm.bcast((told, outcome, self.record), root=0)
         if failure is not None:
             raise failure
@@ -269,8 +276,10 @@ def settings_hash(oracle: str, settings: Mapping[str, Any], energy: str = "") ->
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _kind(failure: Exception) -> Callable[[str], Exception]:
-    """What the other ranks raise where the first one failed."""
+def _kind(failure: Exception | StoppedError) -> Callable[[str], Exception | StoppedError]:
+    """What the other ranks raise where the first one failed, or was asked to stop."""
+    if isinstance(failure, StoppedError):
+        return StoppedError
     if isinstance(failure, ValueError):
         return OracleInputError
     return next((kind for kind in (OracleBudgetError, OracleError) if isinstance(failure, kind)), EvaluationError)

@@ -285,7 +285,15 @@ class Potential:
                 self._count(atoms, seconds, seconds)
                 return known
         began = clock()
-        answer = evaluate()
+        try:
+            answer = evaluate()
+        except Exception as error:
+            if _is_told(error):
+                raise
+            raise EvaluationError(
+                f"The potential {self.capabilities.name!r} failed on {atoms.symbols if atoms else 'no atoms'}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
         seconds, processor = since(began)
         self._count(atoms, seconds, processor)
         if memory is not None:
@@ -330,6 +338,12 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _is_told(error: Exception) -> bool:
+    """Whether an error inside an engine says by itself what is wrong: ours, what it cannot do, what it needs."""
+    ours = type(error).__module__.partition(".")[0] in ("atomistic", "continuum", "coupling", "multiscale")
+    return ours or isinstance(error, NotImplementedError | ImportError | MemoryError)
 
 
 def _shortest_distance(atoms: Atoms | None) -> str:

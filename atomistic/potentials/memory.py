@@ -53,7 +53,7 @@ class Memory:
         self.sign: Callable[[], None] = lambda: None
         self._left = largest if recording else 0
         self._part, self._number = "stages", _next_number(folder)
-        self._stream: io.BufferedWriter | None = None
+        self._stream: io.FileIO | None = None
         self._where: dict[bytes, tuple[Path, int, int]] = {}
         self._old = sorted(folder.glob("answers-*.bin"))
         for path in self._old:
@@ -86,10 +86,17 @@ class Memory:
         self._left -= len(payload)
         if self._left < 0:
             return
-        if self._stream is None:
-            self._stream = self._path().open("ab")
-        self._stream.write(_HEAD.pack(_MARK, key, len(payload), zlib.crc32(payload)) + payload)
-        self._stream.flush()
+        try:
+            if self._stream is None:
+                self._stream = self._path().open("ab", buffering=0)
+            record = memoryview(_HEAD.pack(_MARK, key, len(payload), zlib.crc32(payload)) + payload)
+            while record:
+                # A disk that is nearly full takes a part, and refuses the rest.
+                record = record[self._stream.write(record) :]
+        except OSError as error:
+            # The system says which file only where one is opened.
+            error.filename = str(self._path())
+            raise
 
     def begin_part(self, part: str) -> None:
         """What is kept from now on belongs to this part of the run."""

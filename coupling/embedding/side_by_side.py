@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from mpi4py import MPI
 
+from atomistic.errors import StoppedError
 from atomistic.ranks import fail_together
 
 
@@ -40,13 +41,13 @@ class SideBySide:
             return [task() for task in tasks]
         mine = [k for k, rank in enumerate(self._assign(sizes)) if rank == self.comm.rank]
         done: dict[int, tuple[Result, float]] = {}
-        failure: Exception | None = None
+        failure: Exception | StoppedError | None = None
         try:
             for k in mine:
                 start = time.perf_counter()
                 result = tasks[k]()
                 done[k] = result, time.perf_counter() - start
-        except Exception as error:
+        except (Exception, StoppedError) as error:
             failure = error
         fail_together(failure, self.comm)
         found = {k: entry for part in self.comm.allgather(done) for k, entry in part.items()}

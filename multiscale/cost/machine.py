@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from atomistic.whole_file import write_whole
 from multiscale.cost.coefficients import Observation
-from multiscale.run import write_atomically
 
 #: Side of the square grid whose Laplacian is factorised, its solutions, and how often all of it is done.
 _SIDE, _SOLUTIONS, _REPEATS = 120, 20, 3
@@ -85,7 +85,7 @@ def keep(machine: Machine) -> bool:
     path = _file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(asdict(machine), indent=1) + "\n")
+        write_whole(path, json.dumps(asdict(machine), indent=1) + "\n")
     except OSError:
         return False
     return True

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from multiscale.run import peak_memory
+from multiscale.environment import peak_memory
 
 #: What of a tally adds up; the rest of it is a largest value.
 _ADDED = ("calls", "atoms", "count", "unknowns", "seconds", "cpu_seconds")

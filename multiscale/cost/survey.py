@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from multiscale.cost.meter import Meter
+from multiscale.environment import peak_memory
 from multiscale.progress import Progress
-from multiscale.run import peak_memory
 
 #: Calls at most by which the time of one is measured.
 _CALLS = 20

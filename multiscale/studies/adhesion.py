@@ -138,7 +138,7 @@ def _follow_story(
         beam = estimate(case, interface.material, interface.extraction, upper=upper)
         law: CohesiveLaw = make_law(case, interface.extraction)
         if case.law.type == "live":
-            law = live_law(case, interface, comm=comm, cache=run.path / "cells.csv")
+            law = live_law(case, interface, comm=comm, run=run)
         solid = build_solid(case, interface.material, law, plan, comm, upper=upper)
         if plan.path is None:
             # Nobody knows the crack's path here: what counts is the coarsest facet that it may meet.

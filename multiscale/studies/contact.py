@@ -94,20 +94,23 @@ def _follow_story(case: ContactCase, run: RunDirectory, comm: MPI.Comm, progress
     with progress.phase("half space"):
         solid = build_contact(system.contact, system.law, system.material, system.plan, degree=case.mesh.degree)
         run.event("half_space_built", unknowns=solid.n_dofs, facets=system.plan.facets)
-    states: list[ContactState] = []
+    keeper = run.keeper("path")
+    kept = keeper.kept()
     with progress.phase("contact", total=3 * case.path.steps) as phase:
 
         def on_state(state: ContactState) -> None:
-            states.append(state)
             run.event("state", **files.state_event(system, state))
             phase.advance(1, files.state_text(system, state))
 
         walk = ContactRun(system.contact, solid, system.plan, steps=case.path.steps, on_state=on_state)
+        if kept is not None:
+            phase.advance(len(kept["states"]), files.state_text(system, kept["states"][-1]))
         try:
-            path = walk.follow()
+            path = walk.follow(state=kept, keep=keeper.commit)
         except ConvergenceError:
-            files.write_states(run, system, states)
+            files.write_states(run, system, walk.states)
             raise
+        keeper.done()
 
     with progress.phase("results"):
         files.write_states(run, system, path.states)

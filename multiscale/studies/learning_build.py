@@ -33,7 +33,7 @@ from atomistic.ranks import fail_together
 from atomistic.validation import Contract, validate
 from multiscale.config.base import either, nearest
 from multiscale.config.learning import LearningModel, StudentModel
-from multiscale.errors import NothingToLearnError, StudyError
+from multiscale.errors import NothingToLearnError, StoppedError, StudyError
 from multiscale.failures import caused_by
 from multiscale.studies.learning_checks import check_held_out
 
@@ -261,7 +261,7 @@ def _on_first(function: Callable[[], Any], comm: MPI.Comm) -> Any:
     if comm.rank == 0:
         try:
             result = function()
-        except Exception as error:  # told on every rank
+        except (Exception, StoppedError) as error:  # told on every rank
             failure = error
     fail_together(failure, comm)
     return comm.bcast(result, root=0)

@@ -26,6 +26,7 @@ from coupling.errors import HandshakeConvergenceError
 from multiscale.config import AdhesionCase, FractureCase
 from multiscale.config.learning_coupled import CoupledLearningModel
 from multiscale.progress import Progress
+from multiscale.resume import within_another
 from multiscale.run import RunDirectory, strict_json
 from multiscale.spread import carry_spread
 from multiscale.studies import learning_files as files
@@ -154,7 +155,8 @@ def _beside(
     if comm.bcast(there, root=0):
         return
     try:
-        launch(case, story, directory=directory, comm=comm, progress=None, force=True)
+        with within_another(directory, case, comm=comm):
+            launch(case, story, directory=directory, comm=comm, progress=None, force=True)
     except (ConvergenceError, HandshakeConvergenceError) as error:
         run.event("broke_off", folder=folder, error=str(error))
         return

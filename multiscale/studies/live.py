@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from mpi4py import MPI
@@ -15,18 +14,23 @@ from continuum.solid import Solid
 from continuum.solvers import Step, follow
 from coupling.live import InterfaceCell, LiveLaw, LiveRecord, follow_live
 from multiscale.config import AdhesionCase
+from multiscale.run import RunDirectory
 from multiscale.studies.interface import InterfaceCharacter
 
 
-def live_law(case: AdhesionCase, interface: InterfaceCharacter, *, comm: MPI.Comm, cache: Path) -> LiveLaw:
-    """The cell of a case's interface as its law; evaluated openings are kept in a file.
+def live_law(case: AdhesionCase, interface: InterfaceCharacter, *, comm: MPI.Comm, run: RunDirectory) -> LiveLaw:
+    """The cell of a case's interface as its law; evaluated openings are kept in the run's ``cells.csv`` (collective).
 
     Args:
         case: its law is ``live``.
         interface: potential and crystal.
         comm: ranks that share new cells.
-        cache: file of the evaluated openings.
+        run: where it is written.
     """
+    cache = run.file("cells.csv")
+    if run.writes and "resumed" in run.recorded:
+        # What the run had asked before comes back with its state, or from its memory, and counts as asked by it.
+        cache.unlink(missing_ok=True)
     cell = InterfaceCell(
         potential=interface.potential,
         crystal=interface.crystal,

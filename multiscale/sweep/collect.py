@@ -24,7 +24,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="a result to draw, by its symbol, its name or the beginning of it; may be given again (default: those that matter most)",
     )
     parser.add_argument(
-        "--log", action="append", metavar="PARAMETER", help="a parameter to draw on a logarithmic scale; may be given again"
+        "--log",
+        action="append",
+        metavar="PARAMETER",
+        help="a parameter to draw on a logarithmic scale; may be given again",
     )
     parser.add_argument("--all", action="store_true", help="cases that are no longer in the sweep file too")
     parser.add_argument("--no-pictures", action="store_true", help="the table and the page alone")

@@ -93,7 +93,9 @@ def gather(directory: Path, *, unplanned: bool = False) -> Sweep:
         kept = [row for row in rows if row.planned or unplanned]
         runs = tuple(_read(row, ledger.run_directory(row)) for row in kept)
     if not runs:
-        raise SweepError(f"the sweep in {directory} has no cases yet. Run it: multiscale sweep SWEEP.yaml -o {directory}")
+        raise SweepError(
+            f"the sweep in {directory} has no cases yet. Run it: multiscale sweep SWEEP.yaml -o {directory}"
+        )
     return Sweep(
         directory=directory.absolute(),
         parameters=parameters,
@@ -149,7 +151,9 @@ def parameter_named(sweep: Sweep, name: str) -> Parameter:
             return parameter
     names = [parameter.name for parameter in sweep.parameters]
     near = nearest(name, names)
-    hint = f'Did you mean "{near}"?' if near else f"The sweep varies {either(names)}." if names else "It varies nothing."
+    hint = (
+        f'Did you mean "{near}"?' if near else f"The sweep varies {either(names)}." if names else "It varies nothing."
+    )
     raise SweepError(f"the sweep in {sweep.directory} has no parameter {name!r}. {hint}")
 
 
@@ -208,7 +212,11 @@ def columns_of(sweep: Sweep) -> dict[str, tuple[np.ndarray, str]]:
         if any(scalar in run.std for run in sweep.runs):
             std = [run.std.get(scalar) for run in sweep.runs]
             _add(columns, f"{name}, standard deviation", _array(std, numbers=True), scalar.unit)
-    seconds, wall, calls = [run.seconds for run in sweep.runs], [row.seconds for row in rows], [run.calls for run in sweep.runs]
+    seconds, wall, calls = (
+        [run.seconds for run in sweep.runs],
+        [row.seconds for row in rows],
+        [run.calls for run in sweep.runs],
+    )
     _add(columns, "run time", _array(seconds, numbers=True), "s")
     _add(columns, "time of all attempts", _array(wall, numbers=True), "s")
     _add(columns, "calls", _array(calls, numbers=True), "")
@@ -241,7 +249,9 @@ def write_csv(sweep: Sweep, path: Path) -> Path:
     """Write the table as text, units in the headings; pandas reads it, unknown values are empty."""
     columns = columns_of(sweep)
     filled = {
-        name: np.array(["" if value is None else value for value in values], dtype=object) if values.dtype == object else values
+        name: np.array(["" if value is None else value for value in values], dtype=object)
+        if values.dtype == object
+        else values
         for name, (values, _) in columns.items()
     }
     write_whole(path, csv_text(filled, units={name: unit for name, (_, unit) in columns.items() if unit}))
@@ -257,7 +267,9 @@ def write_parquet(sweep: Sweep, path: Path) -> Path | None:
 
     fields, arrays = [], []
     for name, (values, unit) in columns_of(sweep).items():
-        array = pyarrow.array(values.tolist(), from_pandas=True, type=pyarrow.string() if values.dtype == object else None)
+        array = pyarrow.array(
+            values.tolist(), from_pandas=True, type=pyarrow.string() if values.dtype == object else None
+        )
         heading = f"{name} [{unit}]" if unit else name
         fields.append(pyarrow.field(heading, array.type, metadata={"unit": unit} if unit else None))
         arrays.append(array)

@@ -35,7 +35,12 @@ Word = Annotated[str, BeforeValidator(_word)]
 
 def _parameter(value: Any) -> Any:
     """A list alone stands for its values."""
-    return {"values": value} if isinstance(value, list) else value
+    if isinstance(value, list):
+        return {"values": value}
+    if value is None or isinstance(value, str | int | float):
+        shown = "nothing" if value is None else value
+        raise ValueError(f"{shown} alone varies nothing. Write [first, second, ...], or {{from: 50 GPa, to: 100 GPa}}")
+    return value
 
 
 class ParameterModel(CaseModel):
@@ -127,7 +132,7 @@ class RunModel(CaseModel):
     def _fits(self) -> Self:
         if self.cores is not None and self.ranks > self.cores:
             raise KeyedError(
-                f"a case of {self.ranks} ranks never fits into {self.cores} cores. Raise cores or lower ranks", "ranks"
+                f"a case of {self.ranks} ranks never fits into cores: {self.cores}. Raise cores or lower ranks", "ranks"
             )
         return self
 
@@ -231,14 +236,14 @@ class SweepCase(CaseModel):
             for name in point:
                 if name not in self.parameters:
                     _check_path(name, "points", number, name)
-            if lacking := [name for name in first if name not in point]:
-                raise KeyedError(
-                    f"{lacking[0]} is missing here and given in the first point. Give it in all", "points", number
-                )
             if strange := [name for name in point if name not in first]:
                 near = nearest(strange[0], first)
                 hint = f'. Did you mean "{near}"?' if near else ". Give the same names in all points"
                 raise KeyedError(f"{strange[0]} is not in the first point{hint}", "points", number, strange[0])
+            if lacking := [name for name in first if name not in point]:
+                raise KeyedError(
+                    f"{lacking[0]} is missing here and given in the first point. Give it in all", "points", number
+                )
         for name, parameter in self.parameters.items():
             if name not in first:
                 raise KeyedError(

@@ -219,7 +219,7 @@ class _Planner:
                 data = with_fields(data, dict.fromkeys(self._fields[name], value))
             except FieldError as error:
                 cause, _, fix = str(error).partition(". ")
-                self._note(number, CaseProblem(path=(), cause=cause, fix=fix), self._place(name, number))
+                self._note(number, CaseProblem(path=(), cause=cause, fix=fix), self._path_place(name, number))
                 return None
         resolve_files(data, self._path.parent)
         return data
@@ -232,7 +232,7 @@ class _Planner:
         except CaseError as error:
             case, problems = None, error.problems
         for problem in problems:
-            self._note(number, problem, self._blamed(problem.path, number, point))
+            self._note(number, problem, self._blamed(problem, number, point))
         return None if problems else case
 
     def _note(self, number: int, problem: CaseProblem, place: tuple[Keys, bool]) -> None:
@@ -241,19 +241,29 @@ class _Planner:
         if in_sweep:
             found = _placed(replace(problem, path=keys), self._path, self._places, ())
             # Said by the field of the case: the key of the sweep file is where the place points.
-            found = replace(found, path=problem.path or keys)
+            found = replace(found, path=problem.path)
         else:
             found = _placed(problem, self._base.file, self._base.places, self._base.above)
         self._found.setdefault(found, []).append(number)
 
-    def _blamed(self, path: Keys, number: int, point: Point) -> tuple[Keys, bool]:
+    def _blamed(self, problem: CaseProblem, number: int, point: Point) -> tuple[Keys, bool]:
         """Where a mistake at a field of the case was written: by a parameter that sets it or a part of it, else in the case."""
+        path = problem.path
         for name in point:
             for keys in self._fields[name]:
+                if keys[: len(path)] == path and problem.cause.startswith("unknown key"):
+                    return self._path_place(name, number)
                 made = keys[: len(path)] == path and (*self._base.above, *path) not in self._base.places
                 if made or path[: len(keys)] == keys:
                     return self._place(name, number)
         return path, False
+
+    def _path_place(self, name: str, number: int) -> tuple[Keys, bool]:
+        """The keys in the sweep file that name the fields of a parameter."""
+        if name not in self._sweep.parameters:
+            return ("points", number, name), True
+        explicit = [("parameters", name, key) for key in ("path", "paths")]
+        return next((keys for keys in explicit if keys in self._places), ("parameters", name)), True
 
     def _place(self, name: str, number: int) -> tuple[Keys, bool]:
         """The keys in the sweep file that hold a parameter's value in a case."""
