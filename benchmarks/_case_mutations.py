@@ -24,7 +24,7 @@ from multiscale.run import strict_json
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PATIENCE = 10.0
-"""Seconds that a file may take; the slowest there is, at the limits of size, takes half of them."""
+"""Seconds of the processor that a file may take; the slowest there is, at the limits of size, takes half of them."""
 
 
 class Raw(str):
@@ -159,7 +159,7 @@ def _changed_data(draw: Callable, text: str) -> str:
     """The case with one to three of its values or keys changed, written anew."""
     data = YAML(typ="safe", pure=True).load(text)
     model = STUDIES[data["study"]]
-    for _ in range(draw(st.integers(1, 3))):
+    for _ in range(draw(st.sampled_from([1, 1, 1, 2, 3]))):
         places = list(_places(data))
         path = draw(st.sampled_from(places))
         above = _at(data, path[:-1])
@@ -184,7 +184,7 @@ def _changed_data(draw: Callable, text: str) -> str:
 def _changed_text(draw: Callable, text: str) -> str:
     """The text with comments made keys, lines lost or doubled, and characters put in."""
     lines = text.splitlines(keepends=True)
-    for _ in range(draw(st.integers(1, 3))):
+    for _ in range(draw(st.sampled_from([1, 1, 2, 5]))):
         row = draw(st.integers(0, max(len(lines) - 1, 0)))
         change = draw(
             st.sampled_from(["uncomment", "uncomment", "delete", "double", "swap", "insert", "indent", "cut"])
@@ -246,7 +246,7 @@ def verdict(content: bytes, path: Path) -> str:
             a file that takes too long.
     """
     path.write_bytes(content)
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         case = load_case(path)
     except CaseError as error:
@@ -260,7 +260,7 @@ def verdict(content: bytes, path: Path) -> str:
             )
         return "error"
     finally:
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
         assert seconds < PATIENCE, f"{seconds:.1f} s"
     given = strict_json(case.model_dump(mode="json", exclude_unset=True)).encode("utf-8")  # as run.json records it
     again = type(case)(**json.loads(given))

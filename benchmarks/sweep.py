@@ -57,7 +57,7 @@ def main(cases: int = 200) -> int:
         "cases_done": ("==", cases),
         "finished_cases_run_again": ("==", 0),
         "cases_lost": ("==", 0),
-        "unexplained_processes": ("==", 0),
+        "unexplained_attempts": ("==", 0),
         "overhead_seconds_a_case": ("<=", 0.5),
         "overhead_within_the_sweep_seconds_a_case": ("<=", 0.5),
     }
@@ -121,7 +121,9 @@ def killed_sweep(folder: Path, cases: int) -> dict[str, float | int]:
     seconds = time.perf_counter() - begun
     last = finished(directory)
     rows = rows_of(directory)
-    started = sum(row.attempts for row in rows)
+    with Ledger.read(directory) as ledger:
+        attempts = ledger.attempts()
+    gone = sum(attempt["outcome"] == "STOPPED" for attempt in attempts)
     return {
         "kills_of_the_driver": kills,
         "cases_killed_with_it": killed_cases,
@@ -129,8 +131,9 @@ def killed_sweep(folder: Path, cases: int) -> dict[str, float | int]:
         "cases_done": sum(row.status == "DONE" for row in rows),
         "finished_cases_run_again": sum(last.get(digest) != when for digest, when in known.items()),
         "cases_lost": cases - len(last),
-        "processes_started": started,
-        "unexplained_processes": started - cases - killed_cases,
+        "attempts": len(attempts),
+        "attempts_without_an_end": gone,
+        "unexplained_attempts": len(attempts) - cases - gone,
         "sweep_seconds": round(seconds, 1),
         "mean_case_seconds": round(sum(row.seconds for row in rows) / len(rows), 2),
     }

@@ -161,7 +161,7 @@ class Checkpoints:
             )
             raise CheckpointError(
                 f"the state after step {step} of {name} cannot be written to {self.folder} ({error.strerror or error}); {until}. "
-                "Make room there, then go on with: multiscale resume"
+                f"Make room there, then go on with: multiscale resume {self.folder.parent}"
             ) from error
         self._manifest = manifest
         wanted = {e["file"] for e in manifest["entries"]}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from multiscale import compare_cli, rerun_cli, survival_cli, validation_cli
+from multiscale import compare_cli, cost_cli, rerun_cli, survival_cli, validation_cli
 from multiscale.sweep import commands as sweep_commands
 
 DESCRIPTION = "Atoms driven by interatomic potentials and finite elements, every piece of energy counted once."
@@ -48,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a case", description="Run a case and write everything to a directory.")
     _add_run_arguments(run)
+    cost_cli.add_options(run)
     run.set_defaults(command=_run)
 
     survival_cli.add_parser(commands, _add_traceback).set_defaults(command=_resume)
@@ -227,6 +228,8 @@ def _properties(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace, study: str | None = None) -> int:
+    if getattr(arguments, "dry_run", False):
+        return _told_by(cost_cli, arguments)
     comm = _world()
     directory = (arguments.output or Path("runs") / arguments.case.stem).absolute()
 

@@ -57,6 +57,10 @@ class SpreadError(StudyError):
     """A spread of a committee that a run does not have or cannot be given."""
 
 
+class CostError(StudyError):
+    """A prediction of costs that cannot be made: no ranks to predict for, or no runs to learn from."""
+
+
 class RerunError(StudyError):
     """A run that cannot be repeated as it was."""
 

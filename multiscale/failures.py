@@ -16,6 +16,7 @@ from typing import Any
 from atomistic.errors import StoppedError
 from atomistic.whole_file import write_whole
 from multiscale.config.base import CaseError
+from multiscale.errors import CheckpointError
 
 EXIT_DONE, EXIT_FAILED, EXIT_MISTAKE, EXIT_RESUME, EXIT_INTERRUPTED = 0, 1, 2, 75, 130
 """EXIT_RESUME is EX_TEMPFAIL of sysexits.h: stopped well, and to be resumed."""
@@ -138,11 +139,16 @@ def message(error: BaseException, *, case_file: Path | None = None, directory: P
     if isinstance(error, StoppedError):
         return f"{error}{_circumstances(error)}{resumable(directory)}"
     text = ON_RANK.sub("", str(error))
+    lost = isinstance(error, CheckpointError) or getattr(error, "errno", None) == errno.ENOENT
+    if lost and directory is not None and not directory.exists():
+        gone = f"the run directory {directory} is gone: it was removed or renamed while the run wrote to it"
+        return f"{gone}{_circumstances(error)}"
     if lacking := trouble(error):
         text = text if is_ours(error) else lacking
         return f"{text}{_circumstances(error)}{resumable(directory) if 'resume' not in text else ''}"
     if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ImportError):
-        return f"{_refused(error, directory)}{_circumstances(error)}"
+        advice = ". Choose another directory with -o" if error.errno in FORBIDDEN else ""
+        return f"{_file_of(error)} cannot be used ({error.strerror}){advice}{_circumstances(error)}"
     if not is_ours(error) and not isinstance(error, ImportError):
         return f"unexpected {type(error).__name__}: {text}{_circumstances(error)}"
     mistake = exit_code(error) == EXIT_MISTAKE
@@ -154,14 +160,6 @@ def _circumstances(error: BaseException) -> str:
     rank, phases = error.__dict__.get("rank"), error.__dict__.get("phases", ())
     known = [*([] if rank is None else [f"rank {rank}"]), *([", within ".join(phases)] if phases else [])]
     return f" [{'; '.join(known)}]" if known else ""
-
-
-def _refused(error: OSError, directory: Path | None) -> str:
-    """A file that the system does not let us use, and what to do."""
-    if error.errno == errno.ENOENT and directory is not None and not directory.exists():
-        return f"the run directory {directory} is gone: it was removed or renamed while the run wrote to it"
-    what = f"{_file_of(error)} cannot be used ({error.strerror})"
-    return f"{what}. Choose another directory with -o" if error.errno in FORBIDDEN else what
 
 
 def resumable(directory: Path | None) -> str:

@@ -13,7 +13,6 @@ from multiscale.progress import Progress
 from multiscale.run import RunDirectory, strict_json
 from multiscale.survival import RunOptions, present_options, run_options
 
-
 #: What ``run.json`` says of runs that came neither to their end nor to an error: killed, stopped well, interrupted.
 _UNFINISHED = ("running", "stopped", "interrupted")
 

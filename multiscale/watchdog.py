@@ -109,7 +109,7 @@ class Watchdog:
             return
         for number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL):
             signal.signal(number, signal.SIG_DFL)
-        faulthandler.enable(file=_real(sys.stderr))
+        faulthandler.enable(file=_real(sys.stderr), all_threads=False)
 
     def stop(self) -> None:
         """Watch no longer; a file in which nothing was written goes."""
@@ -193,7 +193,7 @@ class Watchdog:
         if self._speaks:
             text = (
                 f"{self._message()}. The run is ended; where single steps of it take this long, give it more: --watchdog "
-                '"2 h", or never'
+                '"2 h", or none'
             )
             with suppress(Exception):
                 self._on_end(text)

@@ -136,7 +136,7 @@ class ResultCache:
 
     def _bucket(self, engine: str, identity: Mapping[str, Any], task: Task) -> Path:
         text = json.dumps(_header(engine, identity, task), sort_keys=True)
-        word = "".join(c if c.isalnum() or c in "-." else "_" for c in engine)[:40]
+        word = word_of(engine)
         formula = task.atoms.get_chemical_formula()[:40]
         return self.folder / f"{word}-{formula}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
@@ -155,6 +155,11 @@ class ResultCache:
             outcome, geometry = read_result(bucket / name)
             shelf[name] = _Stored(outcome=outcome, geometry=geometry)
         return shelf
+
+
+def word_of(engine: str) -> str:
+    """The name of an engine as a part of a file name."""
+    return "".join(c if c.isalnum() or c in "-." else "_" for c in engine)[:40]
 
 
 def read_result(path: Path) -> tuple[Outcome, NDArray[np.float64]]:

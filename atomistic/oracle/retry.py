@@ -15,6 +15,7 @@ from ase.io import write
 
 from atomistic.errors import EvaluationError, OracleError
 from atomistic.oracle.base import Engine, Outcome, Rung, ScfFailure, Task
+from atomistic.oracle.cache import word_of
 from atomistic.oracle.settings import one_of
 
 #: How far the ladder goes: not at all, as far as the converged answer is the same, or to its end.
@@ -92,7 +93,7 @@ def save_failure(engine: Engine, task: Task, attempts: list[str], folder: Path) 
     content = b"".join(
         np.ascontiguousarray(a).tobytes() for a in (task.atoms.numbers, task.atoms.positions, task.atoms.cell)
     )
-    name = f"{engine.name}-{task.atoms.get_chemical_formula()}-{hashlib.sha256(content).hexdigest()[:8]}"
+    name = f"{word_of(engine.name)}-{task.atoms.get_chemical_formula()}-{hashlib.sha256(content).hexdigest()[:8]}"
     path = folder / f"{name}.xyz"
     record: dict[str, Any] = {
         "engine": engine.name, "identity": engine.identity(task), "charge": task.charge, "spin": task.spin, "attempts": attempts,

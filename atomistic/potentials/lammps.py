@@ -196,6 +196,11 @@ def load_lammps(
     unreal = [e for e in elements if e not in atomic_numbers]
     if unreal or not elements:
         raise UnknownPotentialError(f"elements must be chemical symbols such as [Ni, Al]; got {list(elements)!r}.")
+    if running := {"python", "mliappy", "unified"}.intersection(" ".join([pair_style, *(pair_coeff or [])]).split()):
+        raise UnknownPotentialError(
+            f"pair_style {pair_style!r} runs Python code of a file ({', '.join(running)}). Give an ASE calculator by its import "
+            "path instead."
+        )
     from atomistic.potentials.lammps_calculator import LammpsCalculator, resolve_files
 
     paths = resolve_files(files, folder=potentials_folder())

@@ -3,7 +3,7 @@
 from coupling.errors import CouplingError
 
 
-class LiveCellError(CouplingError):
+class LiveCellError(RuntimeError):
     """A cell that gave no usable answer: names the point, the opening, the rank and the cause."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from multiscale.config.adhesion import AdhesionCase
 from multiscale.config.base import CaseError, CaseProblem, either, nearest
+from multiscale.config.caches import cache_problems
 from multiscale.config.common import CheckedCase
 from multiscale.config.contact import ContactCase
 from multiscale.config.defect import DefectCase
@@ -56,11 +57,15 @@ def load_case(path: str | Path) -> CheckedCase:
     data, positions = _parse(text, path)
     model = _study(data, positions, path)
     _resolve_files(data, path.parent)
+    problems = cache_problems(data, path.parent)
     try:
-        return model(**data)
+        case = model(**data)
     except CaseError as error:
-        placed = [_placed(problem, positions, path) for problem in error.problems]
-        raise CaseError(sorted(placed, key=lambda problem: (problem.line or 0, problem.column or 0))) from None
+        problems += error.problems
+    if not problems:
+        return case
+    placed = [_placed(problem, positions, path) for problem in problems]
+    raise CaseError(sorted(placed, key=lambda problem: (problem.line or 0, problem.column or 0)))
 
 
 def read_data(path: str | Path) -> tuple[dict[str, Any], Places]:

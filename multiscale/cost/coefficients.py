@@ -103,11 +103,14 @@ def _observed(stage: Stage, spent: Spent, speed: float) -> float:
     """The coefficient that makes the stage's number the recorded one; 0 where the record is silent."""
     if not stage.driver:
         return 0.0
+    beside = spent.seconds - spent.potential_seconds
     match stage.quantity:
         case "calls":
             return (spent.atoms - stage.base) / (stage.atoms * stage.driver) if stage.atoms else 0.0
         case "rest":
-            return (spent.seconds - spent.potential_seconds) / spent.calls / stage.driver if spent.calls else 0.0
+            return beside * speed / spent.calls / stage.driver if spent.calls else 0.0
+        case "beside":
+            return beside * speed / stage.driver
         case "scaled":
             return spent.seconds / stage.driver
         case "seconds":

@@ -112,9 +112,7 @@ def forecast(
         off = 1.0 + math.sqrt(sum((part * (spread - 1.0)) ** 2 for part, spread in parts)) / max(seconds, 1e-9)
         fits = not memory or bytes_each * count <= (1.0 - _SPARE) * memory
         layouts.append(
-            Layout(
-                ranks=count, seconds=seconds, low=seconds / off, high=seconds * off, memory=bytes_each, fits=fits
-            )
+            Layout(ranks=count, seconds=seconds, low=seconds / off, high=seconds * off, memory=bytes_each, fits=fits)
         )
     return Forecast(stages=stages, layouts=tuple(layouts), recommended=_best(layouts), survey=survey)
 
@@ -135,10 +133,10 @@ def forecast_stages(
                 calls[stage.phase] += made
                 seconds = made * stage.seconds
             case "rest":
-                seconds = calls[stage.phase] * amount
+                seconds = calls[stage.phase] * amount / speed
             case "scaled":
                 seconds = amount
-            case "seconds":
+            case "beside" | "seconds":
                 seconds = amount / speed
         found.append(
             StageForecast(

@@ -19,6 +19,8 @@ from multiscale.cost.coefficients import Observation
 
 #: Side of the square grid whose Laplacian is factorised, its solutions, and how often all of it is done.
 _SIDE, _SOLUTIONS, _REPEATS = 120, 20, 3
+#: Names another folder for what is kept.
+FOLDER = "MULTISCALE_COST_CACHE"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +63,8 @@ def probe() -> float:
 def this_machine(*, anew: bool = False) -> Machine:
     """This machine as it was measured before, or now: a second or less.
 
-    What is measured is kept in ``$XDG_CACHE_HOME/multiscale/cost`` (``~/.cache``), a file for each kind of processor; where that
-    cannot be written it is measured again the next time.
+    What is measured is kept in ``~/.cache/multiscale/cost``, or where `FOLDER` or ``XDG_CACHE_HOME`` say, a file for each kind
+    of processor; where that cannot be written it is measured again the next time.
 
     Args:
         anew: measure it whatever is kept.
@@ -105,7 +107,8 @@ def whole_memory() -> int:
 
 
 def _file() -> Path:
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "multiscale" / "cost"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = Path(os.environ.get(FOLDER) or cache / "multiscale" / "cost")
     text = "|".join((platform.node(), platform.machine(), _processor(), str(cores())))
     return folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
 

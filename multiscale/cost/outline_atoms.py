@@ -54,7 +54,7 @@ def outline_properties(case: PropertiesCase, survey: Survey, comm: MPI.Comm) -> 
             seconds=call.seconds,
             pieces=_CELLS,
         )
-        survey.add(label, "rest", "properties.rest", driver=call.seconds)
+        survey.add(label, "rest", "properties.rest")
 
 
 def outline_embedding(case: EmbeddingCase, survey: Survey, comm: MPI.Comm) -> None:
@@ -81,12 +81,14 @@ def outline_active_learning(case: ActiveLearningCase, survey: Survey, comm: MPI.
     with survey.own("oracle"):
         oracle = load_oracle(learning.oracle_spec, comm=comm)
     asked = survey.call(lambda: _anew(oracle, start))
-    survey.sizes |= {"atoms": str(len(start)), "steps": str(case.run.steps), "oracle calls at most": str(learning.budget)}
+    survey.sizes |= {
+        "atoms": str(len(start)),
+        "steps": str(case.run.steps),
+        "oracle calls at most": str(learning.budget),
+    }
     frames = learning.data.frames + learning.budget
     survey.add("first lesson", "scaled", "active-learning.lesson", driver=learning.data.frames * asked.seconds)
-    survey.add(
-        "run", "scaled", "active-learning.run", driver=case.run.steps * call.seconds + frames * asked.seconds
-    )
+    survey.add("run", "scaled", "active-learning.run", driver=case.run.steps * call.seconds + frames * asked.seconds)
 
 
 class _Rate:

@@ -15,6 +15,18 @@ from multiscale.studies.interface import STACK_OPENINGS, STACK_POINTS, Interface
 from multiscale.studies.patch import build_patch, characterise_patch, plan_patch, zone_of
 from multiscale.studies.specimen import DISTRIBUTED_ABOVE, build_solid, make_law, plan_mesh
 
+#: Unknowns whose solution costs as much as a step's own overhead; a usual number, and the power of it with which the number of
+#: solutions in a step rises, as seen in the runs of benchmarks/cost_model.py.
+_OVERHEAD, _USUAL_UNKNOWNS, _FINER = 1000, 50_000, 0.3
+
+
+def solving(unknowns: int) -> float:
+    """What a step of a load costs, up to a factor, by the unknowns of a body whose factor is kept.
+
+    The more unknowns, the finer the mesh: more facets part in a step, each of which asks for solutions with the factor.
+    """
+    return (unknowns + _OVERHEAD) * (unknowns / _USUAL_UNKNOWNS) ** _FINER
+
 
 def outline_adhesion(case: AdhesionCase, survey: Survey, comm: MPI.Comm) -> None:
     """Crystal, curve and mesh are made; surfaces, stacks and the loading follow from them."""
@@ -43,7 +55,7 @@ def outline_adhesion(case: AdhesionCase, survey: Survey, comm: MPI.Comm) -> None
         "loading",
         "seconds",
         f"adhesion.{path}.{solid.dim}d",
-        driver=steps * solid.n_dofs,
+        driver=steps * solving(solid.n_dofs),
         pieces=10**6 if solid.n_dofs > DISTRIBUTED_ABOVE else 1,
     )
     if case.law.type == "live":
@@ -96,14 +108,14 @@ def _zone(case: AdhesionCase, interface: InterfaceCharacter, survey: Survey, com
     method = make_method(zone_of(case).method, zone.model)
     survey.take_over("continuum", "range of the potential", "zone and specimen")
     call = survey.call(lambda: method.evaluate(np.zeros(method.shape)))
-    survey.unknowns, loads = int(zone.model.body.nodes.size), case.loading.opening.steps + 1
+    survey.unknowns, loads = int(np.prod(method.shape)), case.loading.opening.steps + 1
     survey.sizes |= {
         "atoms of a call in the zone": f"{call.atoms:.0f}",
         "unknowns of the coupled body": f"{survey.unknowns:,}",
         "load steps": str(loads - 1),
     }
     survey.add("loading", "calls", "adhesion.zone.calls", driver=loads, atoms=call.atoms, seconds=call.seconds)
-    survey.add("loading", "rest", "adhesion.zone.rest", driver=call.rest)
+    survey.add("loading", "rest", "adhesion.zone.rest", driver=survey.unknowns)
 
 
 def outline_contact(case: ContactCase, survey: Survey, comm: MPI.Comm) -> None:
@@ -115,4 +127,4 @@ def outline_contact(case: ContactCase, survey: Survey, comm: MPI.Comm) -> None:
     survey.take_over("half space")
     survey.unknowns = solid.n_dofs
     survey.sizes |= {"unknowns of the half space": f"{solid.n_dofs:,}", "path steps": str(case.path.steps)}
-    survey.add("contact", "seconds", "contact.path", driver=case.path.steps * solid.n_dofs)
+    survey.add("contact", "seconds", f"contact.{case.indenter.shape}", driver=case.path.steps * solving(solid.n_dofs))

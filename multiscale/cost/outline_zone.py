@@ -17,6 +17,8 @@ from multiscale.studies.embedded_cases import embed_crack, embed_defect
 
 #: Evaluations of an account beside those of its quadrature.
 _ENDS = 1
+#: Displacements of an atom.
+_COMPONENTS = 3
 
 
 def outline_defect(case: DefectCase, survey: Survey, comm: MPI.Comm) -> None:
@@ -32,23 +34,23 @@ def outline_defect(case: DefectCase, survey: Survey, comm: MPI.Comm) -> None:
     begin = plan.start(model.body.nodes)
     start = np.concatenate([begin] * (method.shape[0] // len(begin)))
     call = survey.call(lambda: method.evaluate(start))
-    survey.unknowns = int(model.body.nodes.size)
+    survey.unknowns = int(np.prod(method.shape))
     survey.sizes |= {
         "atoms of a call in the zone": f"{call.atoms:.0f}",
         "unknowns of the coupled body": f"{survey.unknowns:,}",
     }
     solver, calls = case.solver.type, {"atoms": call.atoms, "seconds": call.seconds}
     survey.add("equilibrium", "calls", f"defect.{solver}.calls", most=case.solver.max_calls, **calls)
-    survey.add("equilibrium", "rest", f"defect.{solver}.rest", driver=call.rest)
+    survey.add("equilibrium", "rest", "defect.rest", driver=survey.unknowns)
     if method.conservative:
         survey.add("energy", "calls", "defect.energy.calls", driver=case.output.closure_points + _ENDS, **calls)
-        survey.add("energy", "rest", "defect.energy.rest", driver=call.rest)
+        survey.add("energy", "rest", "defect.rest", driver=survey.unknowns)
     if case.compare.all_atoms:
         whole = count_atoms(character, plan)
         scale = whole / max(call.atoms, 1.0)
         survey.sizes["atoms of the comparison"] = f"{whole:,}"
         survey.add("all atoms", "calls", "defect.all atoms.calls", atoms=whole, seconds=call.seconds * scale)
-        survey.add("all atoms", "rest", "defect.all atoms.rest", driver=call.seconds * scale)
+        survey.add("all atoms", "rest", "defect.rest", driver=_COMPONENTS * whole)
     if case.embedding is not None:
         survey.missing.append("states that the quantum engine evaluates apart")
 
@@ -74,7 +76,11 @@ def outline_fracture(case: FractureCase, survey: Survey, comm: MPI.Comm) -> None
     survey.sizes["periods to follow" if follow else "loads"] = str(loads)
     most = 0.0 if follow else float(case.solver.max_calls * loads)
     calls = {"atoms": call.atoms, "seconds": call.seconds, "most": most}
-    survey.add("path", "calls", f"fracture.{kind}.{case.solver.type}.calls", driver=loads, **calls)
-    survey.add("path", "rest", f"fracture.{kind}.{case.solver.type}.rest", driver=call.rest)
+    # Second derivatives by differences are calls, exact ones are none.
+    way = "exact" if hasattr(zone.model.atoms, "hessian") else "falling"
+    if way == "falling" and (follow or case.solver.type == "newton"):
+        way = "differences"
+    survey.add("path", "calls", f"fracture.{kind}.{way}.calls", driver=loads, **calls)
+    survey.add("path", "beside", f"fracture.{kind}.rest", driver=loads * survey.unknowns)
     if case.embedding is not None:
         survey.missing.append("states that the quantum engine evaluates apart")

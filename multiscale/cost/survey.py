@@ -14,8 +14,9 @@ from multiscale.progress import Progress
 
 #: Calls at most by which the time of one is measured.
 _CALLS = 20
+_CALL = "one call"
 #: What is known of a stage, see there.
-Quantity = Literal["measured", "calls", "rest", "scaled", "seconds"]
+Quantity = Literal["measured", "calls", "rest", "beside", "scaled", "seconds"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +26,11 @@ class Stage:
     Attributes:
         phase: of the run that it belongs to.
         quantity: what is known of it. "measured": the survey has done the same work. "calls": how long one call of a potential
-            takes; how many, the driver tells. "rest": seconds, the driver, that come with each of these calls beside the
-            potential. "scaled": seconds of this machine, the driver. "seconds": the driver tells, on any machine.
+            takes; how many, the driver tells. "rest": what each of these calls costs beside the potential, by unknowns.
+            "beside": all that a phase costs beside potentials. "scaled": seconds of this machine, the driver. "seconds": all
+            that a phase costs.
         key: of the coefficient that multiplies the driver; empty where nothing is left open.
-        driver: load steps, steps times unknowns, or seconds.
+        driver: load steps, unknowns, steps times unknowns, or seconds.
         seconds: measured: of the whole stage; calls: of one call.
         atoms: of one call.
         base: atoms that the same phase evaluates apart from this stage, over all calls.
@@ -100,18 +102,15 @@ class Survey:
     def call(self, evaluate: Callable[[], object], *, least: float = 0.2) -> Call:
         """Measure a call. The first one only warms up; short ones are made again until they add up to `least` seconds."""
         evaluate()
-        self._meter.forget("one call")
+        self._meter.forget(_CALL)
         count = 0
-        while count == 0 or (count < _CALLS and self.spent("one call").seconds < least):
-            with self.own("one call"):
+        while count == 0 or (count < _CALLS and self.spent(_CALL).seconds < least):
+            with self.own(_CALL):
                 evaluate()
             count += 1
-        spent = self.spent("one call")
-        return Call(
-            atoms=spent.atoms / max(spent.calls, 1),
-            seconds=spent.potential_seconds / max(spent.calls, 1),
-            rest=max(spent.seconds - spent.potential_seconds, 0.0) / count,
-        )
+        spent = self.spent(_CALL)
+        calls = max(spent.calls, 1)
+        return Call(atoms=spent.atoms / calls, seconds=spent.potential_seconds / calls)
 
     def finish(self) -> Survey:
         """Close the account of the survey itself."""
@@ -121,11 +120,10 @@ class Survey:
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One call of a potential: its atoms, the seconds inside the potential, and those around it."""
+    """One call of a potential: its atoms, and the seconds inside the potential."""
 
     atoms: float
     seconds: float
-    rest: float
 
 
 @dataclass(frozen=True, kw_only=True)

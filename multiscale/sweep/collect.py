@@ -17,21 +17,19 @@ INSTALL = 'pip install "multiscale-mlip[parquet]"'
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's own options."""
-    parser.add_argument(
+    group = parser.add_argument_group("collect")
+    group.add_argument(
         "--quantity",
         action="append",
         metavar="NAME",
-        help="a result to draw, by its symbol, its name or the beginning of it; may be given again (default: those that matter most)",
+        help="a result to draw, by symbol, name or its beginning; again for more",
     )
-    parser.add_argument(
-        "--log",
-        action="append",
-        metavar="PARAMETER",
-        help="a parameter to draw on a logarithmic scale; may be given again",
+    group.add_argument(
+        "--log", action="append", metavar="PARAMETER", help="to draw on a logarithmic scale; again for more"
     )
-    parser.add_argument("--all", action="store_true", help="cases that are no longer in the sweep file too")
-    parser.add_argument("--no-pictures", action="store_true", help="the table and the page alone")
-    parser.add_argument("--parquet", action="store_true", help="refuse to go on where table.parquet cannot be written")
+    group.add_argument("--all", action="store_true", help="cases that are no longer in the sweep file too")
+    group.add_argument("--no-pictures", action="store_true", help="the table and the page alone")
+    group.add_argument("--parquet", action="store_true", help="refuse to go on where table.parquet cannot be written")
 
 
 def collect(directory: Path, arguments: argparse.Namespace) -> Sequence[str]:

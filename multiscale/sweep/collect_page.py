@@ -41,13 +41,13 @@ STYLE = """
 main { max-width: 84rem; } th[data-key] { cursor: pointer; white-space: nowrap; user-select: none; }
 th[data-key]:hover { color: var(--ink); } th[aria-sort=ascending]::after { content: " ▲"; font-size: .7em; }
 th[aria-sort=descending]::after { content: " ▼"; font-size: .7em; }
-td.picture { padding: .2rem .9rem .2rem 0; } td.picture img { width: 75px; margin: 0; } td { vertical-align: middle; }
+td.picture { padding: .2rem 0; } td.picture img { width: 75px; max-width: none; margin: 0; } td { vertical-align: middle; }
 .badge.wait { background: #e8ecf0; color: var(--soft); } .tools { display: flex; gap: 1rem; align-items: center; margin: 1rem 0; }
 .tools input { font: inherit; padding: .25rem .6rem; border: 1px solid var(--line); border-radius: 4px; width: 22rem; }
 .reason { max-width: 18rem; font-size: .85rem; color: var(--soft); overflow-wrap: anywhere; }
 """
 SCRIPT = """
-const table = document.querySelector("#cases"), body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
+const table = document.querySelector("#case-table"), body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
 heads.forEach((head, column) => head.dataset.key !== undefined && head.addEventListener("click", () => {
   const up = head.getAttribute("aria-sort") !== "ascending";
   heads.forEach(other => other.removeAttribute("aria-sort"));
@@ -130,7 +130,7 @@ def _cases(sweep: Sweep, chosen: Sequence[Scalar], thumbnails: dict[str, str]) -
     tools = (
         '<div class="tools"><input id="filter" placeholder="show cases with these words"><span id="shown"></span></div>'
     )
-    table = f'<table id="cases"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    table = f'<table id="case-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     return f'{tools}<div class="scroll">{table}</div>'
 
 
@@ -154,7 +154,7 @@ def _case(sweep: Sweep, run: SweptRun, chosen: Sequence[Scalar], thumbnail: str 
     cells.append(f'<td class="reason">{escape(row.reason or "")}</td>')
     picture = ""
     if thumbnail is not None:
-        image = f'<img src="{THUMBNAILS}/{quote(thumbnail)}" loading="lazy" alt="picture of case {row.number}">'
+        image = f'<img src="{THUMBNAILS}/{quote(thumbnail)}" alt="picture of case {row.number}">'
         picture = f'<a href="{target}">{image}</a>' if target else image
     cells.append(f'<td class="picture">{picture}</td>')
     return f"<tr>{''.join(cells)}</tr>"

@@ -15,7 +15,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from atomistic.whole_file import write_whole
+from multiscale.config.caches import make_caches
 from multiscale.errors import SweepError
 from multiscale.sweep.config import ClusterModel, RunModel
 from multiscale.sweep.executors import CaseExecutor, make_executor, resources
@@ -32,6 +33,7 @@ from multiscale.sweep.process import (
     ASKED,
     EXIT_MISTAKE,
     LOOK,
+    PROGRAM,
     CaseOutcome,
     CaseTask,
     ask_to_stop,
@@ -79,6 +81,7 @@ class Driver:
         directory: str | Path,
         *,
         executor: CaseExecutor | None = None,
+        program: Sequence[str] = PROGRAM,
         tell: Callable[[str, CaseRow], None] | None = None,
     ):
         """Nothing is touched before the context is entered.
@@ -86,9 +89,11 @@ class Driver:
         Args:
             directory: of the sweep, made if it is not there.
             executor: in the place of the one that the sweep file names.
+            program: the words that start this package's command line.
             tell: called with "started", "found" or "ended" and the case's row.
         """
         self.directory = Path(directory).absolute()
+        self._program = tuple(program)
         self._executor, self._tell = executor, tell or (lambda kind, row: None)
         self._run, self._cluster = RunModel(), ClusterModel()
         self._events: queue.SimpleQueue[tuple[str, Future[CaseOutcome]] | None] = queue.SimpleQueue()
@@ -270,6 +275,7 @@ class Driver:
     def _start(self, row: CaseRow) -> None:
         home = self._home(row)
         home.mkdir(exist_ok=True)
+        make_caches(row.data)
         write_whole(home / "case.yaml", case_text(row.data).encode("utf-8"))
         attempt = self.ledger.begin(row.hash, started=now(), host=socket.gethostname())
         self._submit(row, attempt)
@@ -284,6 +290,7 @@ class Driver:
             grace=self._run.grace,
             anew=row.hash in self._anew,
             folder=os.getcwd(),
+            program=self._program,
         )
         told = resources(row, attempt, run=self._run, cluster=self._cluster, directory=self.directory)
         future = self._executor.submit(run_case, task, resource_dict=told)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from multiscale.config.base import CaseError, CaseProblem, either, nearest
+from multiscale.config.caches import cache_problems
 from multiscale.config.common import CheckedCase
 from multiscale.config.load import STUDIES, read_data, resolve_files
 from multiscale.config.yaml_text import Keys, Places
@@ -228,7 +229,8 @@ class _Planner:
         """The case, None where it has mistakes."""
         try:
             case = _model_of(data)(**data)
-            problems: Sequence[CaseProblem] = self._inputs.missing(case)
+            folders = (self._path.parent, self._base.file.parent)
+            problems: Sequence[CaseProblem] = [*cache_problems(data, *folders), *self._inputs.missing(case)]
         except CaseError as error:
             case, problems = None, error.problems
         for problem in problems:

@@ -31,6 +31,7 @@ ASKED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 """Signals that ask to stop; they end a process that has not begun to listen yet."""
 MPI_VARIABLES = ("PMI_", "PMIX_", "OMPI_COMM_WORLD_", "HYDI_")
 """What a launcher tells its ranks; a case that inherits it would take itself for one of them."""
+PROGRAM = (sys.executable, "-m", "multiscale")
 LOOK = 1.0
 """Seconds between looks at a case whose process is unknown: one of another machine."""
 _START = 'printf \'{"pid": %d, "host": "%s", "started": "%s"}\\n\' $$ "$1" "$2" > "$3"; shift 3; exec "$@"'
@@ -47,6 +48,7 @@ class CaseTask:
         time_limit: seconds of the process; None for no limit.
         grace: seconds from being asked to stop to being killed.
         anew: begin from the start even where there is a state to go on from.
+        program: the words that start this package's command line.
         folder: where the process works; imported calculators are looked for there.
     """
 
@@ -56,6 +58,7 @@ class CaseTask:
     grace: float = 120.0
     anew: bool = False
     folder: str | None = None
+    program: tuple[str, ...] = PROGRAM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +204,7 @@ def _started(task: CaseTask, directory: Path, lock: int) -> CaseOutcome:
         said = output.tell()
         words = ["/bin/sh", "-c", _START, "sh", host, started, str(directory / "process.json")]
         process = subprocess.Popen(
-            [*words, *command(directory, ranks=task.ranks, resumes=resumes)],
+            [*words, *command(task, resumes=resumes)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -230,19 +233,19 @@ def _started(task: CaseTask, directory: Path, lock: int) -> CaseOutcome:
     )
 
 
-def command(directory: Path, *, ranks: int, resumes: bool) -> list[str]:
+def command(task: CaseTask, *, resumes: bool) -> list[str]:
     """The command that runs a case, as a person would write it."""
-    words = [sys.executable, "-m", "multiscale"]
-    run = directory / "run"
+    directory = Path(task.directory)
+    words, run = list(task.program), directory / "run"
     if resumes:
         words += ["resume", str(run)]
     else:
         words += ["run", str(directory / "case.yaml"), "-o", str(run), *(["--force"] if run.exists() else [])]
-    if ranks == 1:
+    if task.ranks == 1:
         return words
     from multiscale.doctor import mpirun
 
-    return [mpirun() or "mpirun", "-n", str(ranks), *words]
+    return [mpirun() or "mpirun", "-n", str(task.ranks), *words]
 
 
 def environment() -> dict[str, str]:

@@ -126,6 +126,53 @@ def test_clusters_count_with_their_potential():
     assert cluster.hessian(y).shape == (24, 24)
 
 
+@pytest.mark.parametrize("name", ["chgnet", "eam-al", "emt", "tersoff-si"])
+def test_answers_depend_on_nothing_that_was_asked_before(name):
+    """To the last bit: a run that is resumed asks an engine that was just loaded, the one before had come a long way."""
+    symbol, count = ("Si", 2) if name == "tersoff-si" else ("Al", 2)
+    cell = bulk(symbol, cubic=True) * (count, count, 1)
+    walked = AtomCluster(load_potential(name), symbols=symbol, thickness=cell.cell[2, 2])
+    rng, places = np.random.default_rng(0), cell.positions
+    for step in range(4):
+        # Within the skin of every list, then beyond the room that was left around the atoms.
+        places = places * [1.0 + 0.1 * step, 1.0, 1.0] + 0.03 * rng.standard_normal(places.shape)
+        before = walked.energy_and_gradient(places)
+        curvature = walked.hessian(places) if hasattr(walked, "hessian") else None
+    fresh = AtomCluster(load_potential(name), symbols=symbol, thickness=cell.cell[2, 2])
+    energy, gradient = fresh.energy_and_gradient(places)
+    assert energy == before[0]
+    assert np.array_equal(gradient, before[1])
+    if curvature is not None:
+        assert (fresh.hessian(places) != curvature).nnz == 0
+
+
+def test_second_derivatives_do_not_tell_when_the_list_was_made(potentials):
+    cell = bulk("Al", cubic=True) * (4, 4, 1)
+    walked, fresh = (AtomCluster(potentials("eam-al"), symbols="Al", thickness=4.05) for _ in range(2))
+    rng, places = np.random.default_rng(0), cell.positions
+    for _ in range(8):
+        places = places + 0.02 * rng.standard_normal(places.shape)
+        found = walked.hessian(places)
+    assert np.array_equal(fresh.hessian(places).data, found.data)
+    assert np.array_equal(fresh.energy_and_gradient(places)[1], walked.energy_and_gradient(places)[1])
+
+
+def test_a_cluster_goes_on_from_a_state_without_asking_more():
+    """EMT keeps its last answer, which is then no evaluation: in another process neither."""
+    cell = bulk("Al", cubic=True) * (2, 2, 1)
+    one = AtomCluster(load_potential("emt"), symbols="Al", thickness=4.05)
+    first = one.energy_and_gradient(cell.positions)
+    state = one.state()
+    other = AtomCluster(load_potential("emt"), symbols="Al", thickness=4.05)
+    other.go_on(state)
+    assert other.energy_and_gradient(cell.positions)[0] == first[0]
+    assert one.energy_and_gradient(cell.positions)[0] == first[0]
+    assert other.counter == one.counter
+    assert other.counter.calls == 1
+    one.potential.calculator.reset()
+    assert one.state()["known"] is None
+
+
 def test_list_of_potentials_says_who_takes_weights():
     able = {info.name: info.capabilities.weighted_site_energies for info in available_potentials()}
     assert all(able[name] for name in ("eam-al", "eam-nial", "sevennet-0", "sevennet-l3i5", "chgnet"))

@@ -1,6 +1,6 @@
 """Stands in for `multiscale run` and `multiscale resume`: behaves as the case's key `behaviour` says, in steps that are kept.
 
-python sweep_stand_in.py DIRECTORY run|resume
+python sweep_stand_in.py run CASE.yaml -o DIR [--force]        python sweep_stand_in.py resume DIR
 """
 
 import json
@@ -56,4 +56,4 @@ def write(path: Path, data: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
+    sys.exit(main(Path(sys.argv[2]).parent, sys.argv[1]))

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from multiscale.errors import SweepError
-from multiscale.sweep import process
 from multiscale.sweep.config import ClusterModel, RunModel
 from multiscale.sweep.driver import Driver, case_text
 from multiscale.sweep.ledger import CaseRow, Ledger, Parameter, PointValue
@@ -19,15 +18,7 @@ from multiscale.sweep.plan import Plan, package_version
 from multiscale.sweep.process import CaseTask, ask_to_stop, is_running, process_of, run_case
 
 STAND_IN = Path(__file__).parent / "sweep_stand_in.py"
-
-
-def command(directory, *, ranks, resumes):
-    return [sys.executable, "-S", "-E", str(STAND_IN), str(directory), "resume" if resumes else "run"]
-
-
-@pytest.fixture(autouse=True)
-def stand_in(monkeypatch):
-    monkeypatch.setattr(process, "command", command)
+PROGRAM = (sys.executable, "-S", "-E", str(STAND_IN))
 
 
 def plan(*behaviours, ranks=(), **run):
@@ -57,7 +48,7 @@ def plan(*behaviours, ranks=(), **run):
 
 def drive(directory, planned=None, **changes):
     """Run a plan, or what the ledger holds; returns the summary and the rows."""
-    with Driver(directory) as driver:
+    with Driver(directory, program=PROGRAM) as driver:
         driver.go_on() if planned is None else driver.add(planned)
         driver.change(**changes)
         summary = driver.run()
@@ -83,7 +74,7 @@ def test_every_case_runs_once_and_is_written_down(tmp_path):
 
 def test_the_budget_of_cores_is_kept_and_the_widest_cases_come_first(tmp_path):
     begun = []
-    with Driver(tmp_path, tell=lambda kind, row: begun.append((kind, row.number))) as driver:
+    with Driver(tmp_path, program=PROGRAM, tell=lambda kind, row: begun.append((kind, row.number))) as driver:
         driver.add(plan({"steps": 4}, {"steps": 4}, {"steps": 1}, {"steps": 1}, ranks=(1, 1, 3, 2), cores=3))
         driver.run()
         spans = [(a["started"], a["finished"], driver.ledger.row(a["hash"]).ranks) for a in driver.ledger.attempts()]
@@ -108,7 +99,7 @@ def test_failures_are_tried_again_as_often_as_asked_and_mistakes_never(tmp_path)
 def test_what_failed_is_tried_again_on_request_with_all_its_tries(tmp_path):
     drive(tmp_path, plan({"fails": 3}, retries=1))
     assert drive(tmp_path)[1][0].attempts == 2
-    with Driver(tmp_path) as driver:
+    with Driver(tmp_path, program=PROGRAM) as driver:
         driver.go_on()
         assert driver.ledger.try_again(("FAILED",)) == 1
         assert driver.run().counts == {"DONE": 1}
@@ -141,7 +132,7 @@ def test_a_time_limit_stops_a_case_which_can_go_on_with_a_longer_one(tmp_path):
     assert summary.counts == {"TIMEOUT": 2}
     assert (rows[0].exit_code, rows[1].exit_code) == (75, -signal.SIGKILL)
     assert "time limit of 0.2 s" in rows[0].reason
-    with Driver(tmp_path) as driver:
+    with Driver(tmp_path, program=PROGRAM) as driver:
         driver.go_on()
         driver.change(time_limit="20 s")
         driver.ledger.try_again(("TIMEOUT",))
@@ -193,9 +184,7 @@ DRIVER = """
 import sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-from test_sweep_driver import command, drive, plan
-from multiscale.sweep import process
-process.command = command
+from test_sweep_driver import drive, plan
 behaviours = {behaviours!r}
 summary, _ = drive(Path({directory!r}), plan(*behaviours))
 sys.exit(75 if summary.stopped else 0)
@@ -258,12 +247,11 @@ def test_a_stranger_with_the_process_number_of_a_case_is_left_alone(tmp_path):
 
 def test_a_case_that_runs_already_is_waited_for_not_started(tmp_path):
     (tmp_path / "case.yaml").write_text(case_text({"behaviour": {"steps": 6}}))
-    code = f"import sys; sys.path.insert(0, {str(STAND_IN.parent)!r})\n"
-    code += "from test_sweep_driver import command; from multiscale.sweep import process; process.command = command\n"
-    code += f"process.run_case(process.CaseTask(directory={str(tmp_path)!r}))"
+    code = "from multiscale.sweep.process import CaseTask, run_case\n"
+    code += f"run_case(CaseTask(directory={str(tmp_path)!r}, program={PROGRAM!r}))"
     other = subprocess.Popen([sys.executable, "-c", code], cwd=STAND_IN.parents[2])
     until(lambda: is_running(tmp_path) and (tmp_path / "starts.txt").exists())
-    outcome = run_case(CaseTask(directory=str(tmp_path)))
+    outcome = run_case(CaseTask(directory=str(tmp_path), program=PROGRAM))
     other.wait()
     assert (outcome.status, outcome.action) == ("DONE", None)
     assert (tmp_path / "starts.txt").read_text() == "run 0\n"
