@@ -1,6 +1,7 @@
 """Case files as mistakes, accidents and malice make them, and what must hold of each: a case, or an error with its place.
 
-`mutated_cases` draws the bytes of a file: a template or an example, its values, keys and text changed once or several times. `verdict` reads one.
+`mutated_cases` draws the bytes of a file: a template or an example, its values, keys and text changed once or several
+times. `verdict` reads one.
 """
 
 from __future__ import annotations
@@ -48,14 +49,16 @@ def _merges(lines: int) -> str:
 
 NUMBERS = [0, 1, -1, 3, 7, 10**6, 10**18, -(10**30), 10**400, 0.5, -2.5, 1e-300, 1e300, True, False, None]
 QUANTITIES = [
-    "5 nm", "-5 nm", "0 nm", "nan nm", "inf nm", "1e400 nm", "1e-400 nm", "5", "5 furlong", "5 GPa", "5 nm^-3", "5 **nm", "5 nm(",
-    "5 nm/0", "5 nm*2**9**9**9", "5 " + "n" * 5000, "9" * 5000 + " nm", "٣ nm", "5 ℃", "5 A", "1e9 km", "1e300 km", "5 K_G", "-1 K_G",
-    "nan K_G", "200 % K_G", "K_G", "5 MPa√m", "√", "300 K", "-300 K", "0.1 eV/angstrom", "1e30 eV", "5 __import__('os')",
+    "5 nm", "-5 nm", "0 nm", "nan nm", "inf nm", "1e400 nm", "1e-400 nm", "5", "5 furlong", "5 GPa", "5 nm^-3",
+    "5 **nm", "5 nm(", "5 nm/0", "5 nm*2**9**9**9", "5 " + "n" * 5000, "9" * 5000 + " nm", "٣ nm", "5 ℃", "5 A",
+    "1e9 km", "1e300 km", "5 K_G", "-1 K_G", "nan K_G", "200 % K_G", "K_G", "5 MPa√m", "√", "300 K", "-300 K",
+    "0.1 eV/angstrom", "1e30 eV", "5 __import__('os')",
 ]  # fmt: skip
 TEXTS = [
-    "", " ", "x", "none", "auto", "Al", "Xx", "fcc", "rocksalt", "hcp", "I", "sevennet-0", "../../x", "/etc/passwd", "/dev/zero", "~", "x" * 5000,
-    "a/" * 3000, "\u202egpj.exe", "😀", "ｎｍ", "a:b", "os:system", "nosuch.module:Class", "a\x00b", "\x1b[31mred", "\ud800", "\n\n", "%s%n", "{0}",
-    "${HOME}", "`id`", "'; DROP TABLE runs;--", "<script>", "1e5", "0x10", "1_000", "yes", "2026-11-23", "NaN", ".inf",
+    "", " ", "x", "none", "auto", "Al", "Xx", "fcc", "rocksalt", "hcp", "I", "sevennet-0", "../../x", "/etc/passwd",
+    "/dev/zero", "~", "x" * 5000, "a/" * 3000, "\u202egpj.exe", "😀", "ｎｍ", "a:b", "os:system", "nosuch.module:Class",
+    "a\x00b", "\x1b[31mred", "\ud800", "\n\n", "%s%n", "{0}", "${HOME}", "`id`", "'; DROP TABLE runs;--", "<script>",
+    "1e5", "0x10", "1_000", "yes", "2026-11-23", "NaN", ".inf",
 ]  # fmt: skip
 NESTED: list[Any] = [
     [],
@@ -74,17 +77,19 @@ NESTED: list[Any] = [
 RAW = [
     Raw(text)
     for text in (
-        "!!python/object/apply:os.system [id]", "!!python/name:os.system", "!!binary aGVsbG8=", "!!set {a, b}", "!!omap [a: 1]", "!!int x",
-        "!!timestamp soon", "!include /etc/passwd", "!<tag:yaml.org,2002:str> a", "&a [*a]", "&a {b: *a}", "*nobody", "{<<: 5}", "{<<: [1]}",
-        "{<<: {shape: block}}", "{? [1] : 2}", "{? {a: 1} : 2}", "{1: 2}", "{null: 1}", "{.nan: 1}", "{true: 1}", "{a: 1, a: 2}", "[" * 30 + "]" * 30,
-        "[" * 500 + "]" * 500, "{a: " * 500 + "1" + "}" * 500, "[" * 5000, '"\\UFFFFFFFF"', '"\\ud800"', '"\\0"', '"\\e[31m"', "'", '"', "[", "{", "}", "|",
-        ">-", "%", "@", "`", "? a", "- a", "a: b: c", "2001-99-99", "0o_", "0x_", "1:30:00", "<<", "=", ".nan", "-.inf", "1e999", "9" * 5000,
-        "[" + "1, " * 3000 + "1]",
+        "!!python/object/apply:os.system [id]", "!!python/name:os.system", "!!binary aGVsbG8=", "!!set {a, b}",
+        "!!omap [a: 1]", "!!int x", "!!timestamp soon", "!include /etc/passwd", "!<tag:yaml.org,2002:str> a",
+        "&a [*a]", "&a {b: *a}", "*nobody", "{<<: 5}", "{<<: [1]}", "{<<: {shape: block}}", "{? [1] : 2}",
+        "{? {a: 1} : 2}", "{1: 2}", "{null: 1}", "{.nan: 1}", "{true: 1}", "{a: 1, a: 2}", "[" * 30 + "]" * 30,
+        "[" * 500 + "]" * 500, "{a: " * 500 + "1" + "}" * 500, "[" * 5000, '"\\UFFFFFFFF"', '"\\ud800"', '"\\0"',
+        '"\\e[31m"', "'", '"', "[", "{", "}", "|", ">-", "%", "@", "`", "? a", "- a", "a: b: c", "2001-99-99", "0o_",
+        "0x_", "1:30:00", "<<", "=", ".nan", "-.inf", "1e999", "9" * 5000, "[" + "1, " * 3000 + "1]",
     )
 ]  # fmt: skip
 PIECES = [
-    "\t", "\r\n", "\r", "\x00", "\x07", "\x85", "\u2028", "\ufeff", "\u202e", "é", "😀", ":", ": ", "- ", "#", "{", "}", "[", "]", "*a", "&a ", "!!x ",
-    "|\n", "---\n", "...\n", "%YAML 1.1\n", "%TAG ! tag:x,2000:\n", "<<: ", "? ", '"', "'", "\\", "@", "`", "0" * 400, "\n" * 50, " " * 300,
+    "\t", "\r\n", "\r", "\x00", "\x07", "\x85", "\u2028", "\ufeff", "\u202e", "é", "😀", ":", ": ", "- ", "#", "{",
+    "}", "[", "]", "*a", "&a ", "!!x ", "|\n", "---\n", "...\n", "%YAML 1.1\n", "%TAG ! tag:x,2000:\n", "<<: ", "? ",
+    '"', "'", "\\", "@", "`", "0" * 400, "\n" * 50, " " * 300,
 ]  # fmt: skip
 HEADS = [
     _laughs(9),
@@ -252,7 +257,8 @@ def verdict(content: bytes, path: Path) -> str:
     except CaseError as error:
         for problem in error.problems:
             assert problem.file == str(path), problem
-            assert problem.line is not None and problem.line >= 1 and problem.column is not None and problem.column >= 1
+            assert (problem.line or 0) >= 1, problem
+            assert (problem.column or 0) >= 1, problem
             assert problem.cause, problem
             assert len(str(problem)) < 3000, len(str(problem))
             assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 for c in str(problem)), (

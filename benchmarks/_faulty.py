@@ -2,9 +2,9 @@
 
 python benchmarks/_faulty.py FAULT WHERE NUMBER RANK multiscale's arguments ...
 
-WHERE is "evaluation" (by EMT, or weighted by EAM), "loading" (an evaluation there), "step" (found, of the loading), "write" (of a
-checkpoint's file), "phase" (as it begins) or "factor" (of a matrix in the loading), NUMBER which of them it is, from 1, RANK
-where. The time at which it happens is written to the file that the variable FAULT_TIME names.
+WHERE is "evaluation", "loading" (an evaluation there), "solution" (of a linear problem there), "step" (found there), "write"
+(of a checkpoint's file) or "phase" (as it begins), NUMBER which of them it is, from 1, RANK where. The time at which it happens is
+written to the file that the variable FAULT_TIME names.
 """
 
 import ctypes
@@ -114,13 +114,8 @@ def interrupt_twice() -> None:
     interrupt()
 
 
-def close_stderr() -> None:
-    os.close(2)
-
-
-def poison(result: Any) -> None:
-    """Not a number among the forces, after the evaluation."""
-    result.results["forces"][0, 0] = float("nan")
+def poison() -> None:
+    """Stands for a result that is not a number: see `poisoned`."""
 
 
 ACTS: dict[str, Callable[[], None]] = {
@@ -140,7 +135,7 @@ ACTS: dict[str, Callable[[], None]] = {
             hang,
             hang_holding,
         ),
-        *(desert, fill, refuse, remove, terminate, notify, interrupt, interrupt_twice, close_stderr),
+        *(desert, poison, fill, refuse, remove, terminate, notify, interrupt, interrupt_twice),
     )
 }
 
@@ -152,26 +147,21 @@ def directory() -> str:
 
 def inject(fault: str, where: str, number: int) -> None:
     """Have the fault happen there."""
-    from ase.calculators.emt import EMT
-
-    from atomistic.potentials.eam import EAMModel
+    from atomistic.potentials.base import Potential
     from atomistic.potentials.lammps_calculator import LammpsCalculator
-    from continuum.factorise import Factor
+    from continuum.linear import ReferenceMatrix
     from multiscale import checkpoint
     from multiscale.progress import Progress
     from multiscale.run import RunDirectory
 
     if where in ("evaluation", "loading"):
         counts = anything if where == "evaluation" else (lambda *arguments, **options: is_loading())
-        if fault == "poison":
-            after(EMT, "calculate", number, poison, counts=counts)
-        elif fault == "lose_atoms":
+        if fault == "lose_atoms":
             before(LammpsCalculator, "_collect", number, lose_atoms, counts=counts)
         else:
-            before(EMT, "calculate", number, ACTS[fault], counts=counts)
-            before(EAMModel, "weighted", number, ACTS[fault], counts=counts)
-    elif where == "factor":
-        before(Factor, "update", number, spoil, counts=lambda *arguments, **options: is_loading())
+            within(Potential, number, ACTS[fault], counts=counts)
+    elif where == "solution":
+        before(ReferenceMatrix, "solve", number, spoil, counts=lambda *arguments: is_loading())
     elif where == "step":
         before(RunDirectory, "event", number, ACTS[fault], counts=lambda run, kind, **fields: kind == "step")
     elif where == "write":
@@ -221,22 +211,39 @@ def before(
     setattr(owner, name, method)
 
 
-def after(
-    owner: Any, name: str, number: int, act: Callable[[Any], None], *, counts: Callable[..., bool] = anything
-) -> None:
-    """Act on the object after the call of that number of its method."""
-    bare, seen = getattr(owner, name), 0
+def within(potential: Any, number: int, act: Callable[[], None], *, counts: Callable[..., bool]) -> None:
+    """Act inside the engine of that evaluation; what it returns is spoilt where the act returns something."""
+    bare, seen = potential._remembered, 0
 
-    def method(self: Any, *arguments: Any, **options: Any) -> Any:
+    def remembered(self: Any, evaluate: Callable[[], Any], *asked: Any) -> Any:
         nonlocal seen
-        result = bare(self, *arguments, **options)
-        seen += bool(counts())
-        if seen == number:
-            note_time()
-            act(self)
-        return result
+        seen += counts()
+        if seen != number:
+            return bare(self, evaluate, *asked)
 
-    setattr(owner, name, method)
+        def spoilt() -> Any:
+            note_time()
+            act()
+            return evaluate()
+
+        return bare(self, poisoned(self, evaluate) if act is poison else spoilt, *asked)
+
+    potential._remembered = remembered
+
+
+def poisoned(potential: Any, evaluate: Callable[[], Any]) -> Callable[[], Any]:
+    """The evaluation with a number that is none among its results."""
+
+    def spoilt() -> Any:
+        note_time()
+        answer = evaluate()
+        for results in (answer, potential.calculator.results):
+            name = "gradient" if "gradient" in results else "forces"
+            if name in results:
+                results[name][0, 0] = float("nan")
+        return answer
+
+    return spoilt
 
 
 def lose_atoms() -> None:
@@ -248,11 +255,11 @@ def lose_atoms() -> None:
 
 
 def spoil() -> None:
-    """Let matrices be singular from here on."""
-    from continuum.factorise import Factor
+    """Let the linear solver meet numbers that are none, from here on."""
+    from continuum.linear import ReferenceMatrix
 
-    bare = Factor.update
-    Factor.update = lambda factor, matrix: bare(factor, matrix * 0.0)
+    bare = ReferenceMatrix.solve
+    ReferenceMatrix.solve = lambda matrix, owned: bare(matrix, owned * float("nan"))
 
 
 if __name__ == "__main__":

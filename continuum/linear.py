@@ -24,7 +24,7 @@ _INDEFINITE = (int(_REASONS.DIVERGED_INDEFINITE_MAT), int(_REASONS.DIVERGED_INDE
 
 
 class LinearSolveError(RuntimeError):
-    """Iterations on a matrix that is positive definite did not converge."""
+    """Equations whose solution is not finite, or iterations on a positive definite matrix that did not converge."""
 
 
 class ReferenceMatrix:
@@ -150,7 +150,8 @@ class ReferenceMatrix:
         """Solution for a right-hand side, both this rank's owned values (zero where prescribed); collective.
 
         Raises:
-            LinearSolveError: an iterative solution that did not converge, unless negative curvature ended it.
+            LinearSolveError: an iterative solution that did not converge, unless negative curvature ended it; a solution that is
+                not finite, on the ranks that hold such a part.
         """
         self._right.array[:] = owned
         with booked("solutions", unknowns=self.solid.n_dofs):
@@ -159,7 +160,13 @@ class ReferenceMatrix:
                 self._judge()
             else:
                 self._ksp.solve(self._right, self._left)
-        return self._left.array.copy()
+        found = self._left.array.copy()
+        if not np.isfinite(found).all():
+            raise LinearSolveError(
+                f"the equations of the finite elements ({self.solid.n_dofs} unknowns) have no finite solution at this state: its "
+                "stiffness is singular, or holds numbers that are none; take shorter load steps, and look at the last output"
+            )
+        return found
 
     def _judge(self) -> None:
         """Look at how the iterations ended."""

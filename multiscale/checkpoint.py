@@ -14,7 +14,7 @@ from typing import Any
 from atomistic.potentials.memory import Memory
 from atomistic.whole_file import PART, write_whole
 from multiscale.codec import CodecError, decode, encode
-from multiscale.errors import CheckpointError
+from multiscale.errors import CheckpointError, StoppedError
 from multiscale.stopping import Stopper
 from multiscale.survival import RunOptions
 
@@ -125,8 +125,8 @@ class Checkpoints:
             self._cost = self._saved - began
             if self.memory is not None:
                 self.memory.forget_part(name)
-        if self.stopper is not None and reason is not None:
-            self.stopper.at_commit()
+        if reason is not None:
+            raise StoppedError(reason)
 
     def remove(self) -> None:
         """Nothing is left to resume."""

@@ -106,7 +106,7 @@ def rerun(
     target = directory.with_name(f"{directory.name}-rerun") if output is None else Path(output).absolute()
     if target == directory:
         raise RerunError(f"{directory} is the run to compare with. Choose another directory with -o")
-    plan = _plan_together(directory, comm, inputs=inputs)
+    plan = plan_together(directory, comm, inputs=inputs)
     refused = [difference for difference in plan.differences if strict or (difference.files and not anyway)]
     if refused:
         listed = "\n".join(f"  {difference}" for difference in refused)
@@ -115,12 +115,12 @@ def rerun(
     if tell is not None and comm.rank == 0:
         for difference in plan.differences:
             tell(str(difference))
-    case, run_case = _case_and_runner(plan, directory)
+    case, run_case = case_and_runner(plan, directory)
     run_case(case, directory=target, comm=comm, progress=progress, force=force)
     return _compare_together(directory, target, plan, comm)
 
 
-def _plan_together(directory: Path, comm: MPI.Comm, *, inputs: str | Path | None) -> Plan:
+def plan_together(directory: Path, comm: MPI.Comm, *, inputs: str | Path | None) -> Plan:
     """The plan of rank 0 on all ranks, or its error."""
     outcome: Any = None
     if comm.rank == 0:
@@ -310,7 +310,7 @@ def circumstances(record: Mapping[str, Any], ranks: int) -> list[Difference]:
     ]
 
 
-def _case_and_runner(plan: Plan, directory: Path) -> tuple[Any, Callable[..., Any]]:
+def case_and_runner(plan: Plan, directory: Path) -> tuple[Any, Callable[..., Any]]:
     """The case as an object, and what runs it.
 
     Raises:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from multiscale.config.common import CheckedCase
 from multiscale.progress import Progress
 from multiscale.run import RunDirectory, strict_json
 from multiscale.survival import RunOptions, present_options, run_options
@@ -34,27 +35,29 @@ def resume_run(
         False where the run was finished already, and nothing was done.
 
     Raises:
-        RunExistsError: on all ranks; the directory holds no run, or one of a study that is not there.
-        CaseError: on all ranks; a file of the case is gone.
+        RunExistsError: on all ranks; the directory holds no run.
+        RerunError: on all ranks; the run is of something that has no checkpoints, or its model or input files have changed.
         CheckpointError: on all ranks; what was kept cannot be gone on with.
         StoppedError: on all ranks; the run was asked to stop again.
     """
-    from multiscale.config.load import STUDIES
-    from multiscale.run import RunExistsError
-    from multiscale.studies import runner
+    from multiscale.rerun import RerunError, case_and_runner, plan_together
 
-    recorded = RunDirectory.reopen(directory, comm=comm).recorded
-    if recorded.get("status") == "finished":
+    if RunDirectory.reopen(directory, comm=comm).recorded.get("status") == "finished":
         return False
-    given = recorded.get("given") or recorded.get("case") or {}
-    study = (recorded.get("case") or given).get("study")
-    if study not in STUDIES:
-        raise RunExistsError(
-            f"{directory} holds a run of {study or 'no study'}, which cannot be resumed. Run its case again with --force"
+    plan = plan_together(Path(directory).absolute(), comm, inputs=None)
+    case, run_case = case_and_runner(plan, Path(directory).absolute())
+    if not isinstance(case, CheckedCase):
+        raise RerunError(f"{directory} is a run of {plan.study}, which keeps nothing to go on from. Run it again")
+    if changed := [str(difference) for difference in plan.differences if difference.files]:
+        raise RerunError(
+            f"{directory} cannot be gone on with: {'; '.join(changed)}. Bring back what was there before, or begin again with "
+            "--force"
         )
-    case = STUDIES[study](**given)
+    if progress is not None:
+        for difference in plan.differences:
+            progress.note(f"resumed with another {difference}")
     with run_options(replace(options or RunOptions(), resume=True)):
-        runner(case)(case, directory=directory, comm=comm, progress=progress)
+        run_case(case, directory=directory, comm=comm, progress=progress)
     return True
 
 

@@ -136,6 +136,11 @@ class RunDirectory:
             return f"{self.path} is a file. Choose another directory with -o"
         if self.path.is_dir() and any(self.path.iterdir()):
             if not force and not self._left_by_a_mistake():
+                if (self.path / FOLDER).is_dir():
+                    return (
+                        f"{self.path} holds a run that did not come to its end. Go on with: multiscale resume {self.path}; or "
+                        "choose another directory with -o, or begin again with --force"
+                    )
                 learning = self.file("learning/manifest.json").is_file()
                 force_does = "go on with its learning with --force" if learning else "write over it with --force"
                 return (

@@ -61,16 +61,6 @@ class Stopper:
             return reason
         return next((r for r in self._comm.allgather(reason) if r is not None), None)
 
-    def at_commit(self) -> None:
-        """Stop here if any rank was asked to: what was reached is kept (collective).
-
-        Raises:
-            StoppedError: on all ranks.
-        """
-        reason = self.agreed()
-        if reason is not None:
-            raise StoppedError(reason)
-
     def at_evaluation(self) -> None:
         """Stop between two evaluations of a potential, which are kept each, unless a commit is to come.
 

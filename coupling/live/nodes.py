@@ -12,6 +12,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
+from atomistic.whole_file import write_whole
 from coupling.errors import CouplingError
 from coupling.live.cell import Cell, CellAnswer
 from coupling.live.errors import LiveCacheError, LiveCellError
@@ -248,10 +249,7 @@ class Nodes:
             node = self.found[key]
             numbers = [*node.opening.tolist(), *node.traction.tolist(), *node.spread.tolist(), node.energy]
             lines.append(",".join([*map(str, key), *map(repr, numbers), str(node.calls), str(node.rank), node.source]))
-        target = Path(path)
-        partial = target.with_name(target.name + ".part")
-        partial.write_text("\n".join(lines) + "\n")
-        partial.replace(target)
+        write_whole(Path(path), ("\n".join(lines) + "\n").encode())
 
     def save(self) -> None:
         """Write the cache, if there is one, on rank 0; every rank learns where that fails (collective)."""

@@ -89,6 +89,9 @@ def _tell[Result](
             mark = {"oracle": learning.oracle_spec, "told": learning.compare}
             _beside(plain, partial(story, potential=oracle), run, ORACLE, comm=comm, **mark)
     schooling = _learn(teaching, case, run, comm, progress)
+    # What the lesson asked of it is in the lesson's account: the study counts from here, however often the lesson was resumed.
+    counter = schooling.result.potential.counter
+    counter.calls, counter.atoms, counter.seconds = 0, 0, 0.0
     told = teaching.story(plain, run, comm, progress, potential=schooling.result.potential)
     if run.writes:
         write_effect(run, case, schooling)

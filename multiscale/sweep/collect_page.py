@@ -38,7 +38,7 @@ CAPTIONS = {
     "parallel.png": "Every case as a line over its parameters (black axes) and results (blue axes).",
 }
 STYLE = """
-main { max-width: 84rem; } th[data-key] { cursor: pointer; white-space: nowrap; user-select: none; }
+main { max-width: 84rem; } th[data-key] { cursor: pointer; user-select: none; vertical-align: bottom; }
 th[data-key]:hover { color: var(--ink); } th[aria-sort=ascending]::after { content: " ▲"; font-size: .7em; }
 th[aria-sort=descending]::after { content: " ▼"; font-size: .7em; }
 td.picture { padding: .2rem 0; } td.picture img { width: 75px; max-width: none; margin: 0; } td { vertical-align: middle; }
@@ -100,7 +100,8 @@ def render(sweep: Sweep, chosen: Sequence[Scalar], pictures: Sequence[Path], *, 
     found = counts(run.row for run in sweep.runs)
     told = " ".join(_badge(status, f"{found[status]} {status.lower()}") for status in STATUSES if status in found)
     title = f"Sweep {sweep.directory.name}"
-    about = next((run.title for run in sweep.runs if run.title), "")
+    titles = {run.title for run in sweep.runs if run.title}
+    about = titles.pop() if len(titles) == 1 else ""
     header = (
         f'<header><h1>{escape(title)}</h1><p class="status">{told}{" · " if about else ""}{escape(about)}</p></header>'
     )

@@ -320,7 +320,7 @@ def draw_parallel(sweep: Sweep, chosen: Sequence[Scalar], parameters: Sequence[A
     for case in range(places.shape[1]):
         line = places[:, case]
         if failed[case]:
-            axes.plot(line[: len(parameters)], color=RED, linewidth=1.1, linestyle="--", alpha=0.8, zorder=4)
+            axes.plot(line[: len(parameters)], color=RED, linewidth=1.1, linestyle="--", zorder=4)
         elif np.isfinite(colours[case]):
             axes.plot(line, color=mpl.colormaps[COLOURS](colours[case]), linewidth=1.1, alpha=0.75, zorder=3)
     titles = [axis.label for axis in parameters] + [_label(sweep, scalar) for scalar in results]

@@ -12,12 +12,11 @@ from multiscale.config.base import CaseError, CaseModel, KeyedError, either, nea
 from multiscale.config.yaml_text import Keys
 from multiscale.sweep.fields import FieldError, parse_path
 from multiscale.sweep.values import RangeError, limits
-from multiscale.units import Kind, Quantity
+from multiscale.units import WALL_TIME, Quantity
 
 DesignName = Literal["grid", "list", "latin-hypercube", "sobol"]
 ExecutorName = Literal["local", "slurm", "flux", "executorlib-local"]
-SECONDS = Kind(name="time", internal="s", examples=("2 h", "30 min"))
-Seconds = Annotated[float, Quantity(kind=SECONDS, sign="positive")]
+Seconds = Annotated[float, Quantity(kind=WALL_TIME, sign="positive")]
 LARGEST_SWEEP = 100_000
 """Cases; a grid of more was not meant."""
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,:=+-]*")

@@ -23,10 +23,15 @@ SBATCH = """#!/bin/bash
 cp "$2" "{folder}/script-$(date +%s%N)"
 cd "$(sed -n 's/^#SBATCH --chdir=//p' "$2")"
 bash "$2" > job.txt 2>&1 &
+touch "{folder}/job-$!"
 echo $!
 """
 SQUEUE = """#!/bin/bash
-for job in $(pgrep -P 1); do :; done
+for job in "{folder}"/job-*; do
+    number="${{job##*-}}"
+    grep -qs "^State:.[^Z]" "/proc/$number/status" && echo "$number|user|R|name|/"
+done
+true
 """
 
 
@@ -59,7 +64,8 @@ def test_slurm_gets_one_job_a_case_and_a_stopped_one_goes_on_in_the_next(tmp_pat
         planned = plan({"steps": 3}, {"stops": 1, "steps": 2}, executor="slurm", cores=None)
         driver.add(planned.__class__(**{**vars(planned), "cluster": cluster}))
         summary = driver.run()
-    assert summary.counts == {"DONE": 2}
+        reasons = [row.reason for row in driver.ledger.rows()]
+    assert summary.counts == {"DONE": 2}, reasons
     assert starts(tmp_path, 1) == ["run 0", "resume 1"]
     scripts = [path.read_text() for path in sorted(slurm.glob("script-*"))]
     assert len(scripts) == 3
