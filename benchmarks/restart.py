@@ -180,6 +180,19 @@ def rows_of(name: str, folder: Path) -> list[Row]:
     return found
 
 
+def saving_share(folder: Path) -> tuple[float, float]:
+    """Percent of a run's time that keeping every state takes, and seconds of a step: a beam with a finer mesh."""
+    fine = CASES["adhesion"] | {"mesh": {"elements_in_zone": 40}, "loading": {"opening": {"to": "16 nm", "steps": 16}}}
+    case, directory = folder / "fine.yaml", folder / "fine"
+    case.write_text(json.dumps(fine))
+    done = launch(1, "count", str(folder / "writes"), *options(case, directory))
+    if done.returncode != 0:
+        raise SystemExit(done.stderr[-500:])
+    record = json.loads((directory / "run.json").read_text())
+    loading = record["phases"]["loading"]
+    return 100.0 * record["saving"]["seconds"] / record["seconds"], loading / record["saving"]["states"]
+
+
 def main() -> int:
     """Go through the matrix."""
     names = sys.argv[1:] or list(CASES)
@@ -187,6 +200,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             rows += rows_of(name, Path(folder))
+        share, step = saving_share(Path(folder))
     figures = {
         "cases": len(names),
         "interruptions": len(rows),
@@ -194,6 +208,8 @@ def main() -> int:
         "largest_difference_one_rank": max((r.difference for r in rows if r.ranks == (1, 1)), default=0.0),
         "largest_difference_two_ranks": max((r.difference for r in rows if r.ranks == (2, 2)), default=0.0),
         "largest_difference_other_ranks": max((r.difference for r in rows if r.ranks[0] != r.ranks[1]), default=0.0),
+        "saving_percent_of_the_run": share,
+        "seconds_a_step_there": step,
         "minutes": round((time.perf_counter() - began) / 60.0, 1),
     }
     bounds = {
@@ -201,6 +217,8 @@ def main() -> int:
         "largest_difference_one_rank": ("==", 0.0),
         "largest_difference_two_ranks": ("<=", 1e-12),
         "largest_difference_other_ranks": ("<=", 1e-8),
+        "saving_percent_of_the_run": ("<=", 2.0),
+        "seconds_a_step_there": (">=", 1.0),
     }
     return report("restart", figures, bounds)
 

@@ -2,11 +2,12 @@
 
 python benchmarks/sweep.py [CASES]
 
-1. 200 cases of the properties study (EMT aluminium, a Latin hypercube of its guess of a and of the strain of its equation of state) on two cores.
-   Three times the driver is killed (SIGKILL) at a random moment and the same command is given again. The second time its cases are killed with it,
-   as a machine that loses its power does. Counted: finished cases that ran again, cases lost, processes started.
-2. A sweep on one core beside the same cases run one after the other by their own command. Counted per case, the start of the driver, its planning and its
-   ledger included.
+1. 200 cases of the properties study (EMT aluminium; a Latin hypercube of its guess of a and of the strain of its equation of
+   state) on two cores. Three times the driver is killed (SIGKILL) at a random moment and the same command is given again. The
+   second time its cases are killed with it, as a machine that loses its power does. Counted: finished cases that ran again, cases
+   lost, attempts that nothing explains.
+2. A sweep on one core beside the same cases run one after the other by their own command. Counted per case, the start of the
+   driver, its planning and its ledger included.
 """
 
 from __future__ import annotations

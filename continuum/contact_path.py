@@ -198,7 +198,6 @@ class ContactRun:
             "profiles": dict(self.profiles),
             "snapshots": {name: tree(snapshot) for name, snapshot in self.snapshots.items()},
             "numbers": (self.iterations, self._first_energy, self._leg, self._start, self._pace, self._closer),
-            "before": tree(self._before),
             "reached": tree(self._reached),
             "jumped": None if jumped is None else (jumped[0], jumped[1], tree(jumped[2])),
             "solid": tree(here),
@@ -216,7 +215,7 @@ class ContactRun:
         self.states, self.profiles = list(state["states"]), dict(state["profiles"])
         self.snapshots = {name: snapshot(tree) for name, tree in state["snapshots"].items()}
         self.iterations, self._first_energy, self._leg, self._start, self._pace, self._closer = state["numbers"]
-        self._before, self._reached = snapshot(state["before"]), snapshot(state["reached"])
+        self._before = self._reached = snapshot(state["reached"])
         jumped = state["jumped"]
         self._jumped = None if jumped is None else (jumped[0], jumped[1], snapshot(jumped[2]))
         scatter_state(self.solid, state["solid"])

@@ -40,7 +40,7 @@ _CARRIED = (
     "_stiffness",
     "_zone",
     "_columns",
-    "_flexibility",
+    "_grown",
 )
 
 
@@ -65,7 +65,7 @@ class Equilibrium:
         self._near: Any = (
             cKDTree(interfaces.midpoints).query(interfaces.midpoints, k=[*range(1, near + 1)])[1] if near else None
         )
-        self._stiffness = np.zeros((0, solid.dim, solid.dim))
+        self._stiffness, self._flexibility = np.zeros((0, solid.dim, solid.dim)), np.zeros((0, 0))
         self._forget()
         self._fresh = False
         self._largest = 0.0
@@ -88,6 +88,10 @@ class Equilibrium:
         self._rigidity = np.zeros((0, 0))
         if self._fresh:
             self.reference.factorise(self._stiffness)
+            # In the same blocks as before: the size of a block shows in the last digits.
+            blocks = np.split(self._columns, np.cumsum(self._grown)[:-1]) if self._grown else []
+            none = self._flexibility[:, :0]
+            self._flexibility = np.concatenate([none, *map(self.reference.flexibility, blocks)], axis=1)
         self.reference.factorisations = state["factorisations"]
         if state["newton"] is not None:
             self._whole().restore(state["newton"])
@@ -230,6 +234,7 @@ class Equilibrium:
         self._zone = np.zeros(self._facets, dtype=bool)
         self._columns = np.zeros(0, dtype=np.int64)
         self._flexibility = np.zeros((n, 0))
+        self._grown: list[int] = []
         self._rigidity = np.zeros((0, 0))
 
     def _pass(self, force: Array, answer: LawResponse | None, limit: int) -> bool:
@@ -313,7 +318,7 @@ class Equilibrium:
             return False
         self._zone = zone
         new = np.setdiff1d(wanted, self._columns)
-        self._columns = np.concatenate([self._columns, new])
+        self._columns, self._grown = np.concatenate([self._columns, new]), [*self._grown, len(new)]
         self._flexibility = np.concatenate([self._flexibility, self.reference.flexibility(new)], axis=1)
         return True
 

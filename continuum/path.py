@@ -35,7 +35,6 @@ _KEPT = (
     "by_load",
     "ended",
     "before",
-    "_dissipated_before",
     "_pull",
 )
 

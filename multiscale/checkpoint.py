@@ -60,6 +60,17 @@ class Checkpoints:
             self._together(self._read_manifest)
             self._manifest = self._shared(self._manifest)
         self._cost, self._saved = 0.0, 0.0
+        self._states, self._seconds = 0, 0.0
+
+    @property
+    def costs(self) -> dict[str, float]:
+        """What keeping has cost this process so far: states, evaluations, and seconds of both."""
+        memory = self.memory
+        return {
+            "states": self._states,
+            "evaluations": 0 if memory is None else memory.kept,
+            "seconds": round(self._seconds + (0.0 if memory is None else memory.seconds), 4),
+        }
 
     @property
     def latest(self) -> dict[str, Any] | None:
@@ -121,10 +132,11 @@ class Checkpoints:
             began = time.perf_counter()
             tree = state()
             self._together(lambda: self._write(name, step, tree))
-            self._saved = time.perf_counter()
-            self._cost = self._saved - began
             if self.memory is not None:
                 self.memory.forget_part(name)
+            self._saved = time.perf_counter()
+            self._cost = self._saved - began
+            self._states, self._seconds = self._states + 1, self._seconds + self._cost
         if reason is not None:
             raise StoppedError(reason)
 

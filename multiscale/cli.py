@@ -24,14 +24,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         code: int = arguments.command(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is where it was closed before
+            sys.stdout.flush()
     except KeyboardInterrupt:
         _complain("stopped by the user")
         return 130
-    except BrokenPipeError:
-        # The reader, such as head, has seen enough; Python would complain once more when it closes the stream.
+    except OSError as error:
+        # Python would complain once more when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        if isinstance(error, BrokenPipeError):
+            # The reader, such as head, has seen enough.
+            return 0
+        _complain(f"the output cannot be written ({error.strerror}). What was computed is in its files")
+        return 1
     return code
 
 
@@ -231,7 +236,8 @@ def _run(arguments: argparse.Namespace, study: str | None = None) -> int:
     if getattr(arguments, "dry_run", False):
         return _told_by(cost_cli, arguments)
     comm = _world()
-    directory = (arguments.output or Path("runs") / arguments.case.stem).absolute()
+    # A file called "...yaml" has the stem "..", which leads out of runs/.
+    directory = (arguments.output or Path("runs") / (arguments.case.stem.strip(".") or "case")).absolute()
 
     def work() -> None:
         case = _load_together(arguments.case, comm, study)
@@ -289,16 +295,19 @@ def _told_by(module: Any, arguments: argparse.Namespace) -> int:
 
 def _print_prediction(path: Path, rows: Sequence[tuple[str, str]], warnings: Sequence[str]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console(highlight=False)
-    console.print(f"[bold]{path}[/bold] is a valid case. Expected, before any step of it runs:", soft_wrap=True)
+    console.print(
+        f"[bold]{escape(str(path))}[/bold] is a valid case. Expected, before any step of it runs:", soft_wrap=True
+    )
     table = Table(show_header=False, box=None, padding=(0, 2))
     for label, value in rows:
-        table.add_row(label, f"[bold]{value}[/bold]")
+        table.add_row(escape(label), f"[bold]{escape(value)}[/bold]")
     console.print(table)
     for warning in warnings:
-        console.print(f"[yellow]warning:[/yellow] {warning}", soft_wrap=True)
+        console.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True)
 
 
 def _init(arguments: argparse.Namespace) -> int:
@@ -315,10 +324,10 @@ def _init(arguments: argparse.Namespace) -> int:
         print(text, end="")
         return 0
     path = Path(arguments.output or f"{arguments.study}.yaml")
-    if path.exists() and not arguments.force:
-        _complain(f"{path} exists. Choose another file with -o, or write over it with --force")
-        return 2
     try:
+        if path.exists() and not arguments.force:
+            _complain(f"{path} exists. Choose another file with -o, or write over it with --force")
+            return 2
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         _complain(f"{path} cannot be written ({error.strerror}). Choose another file with -o")

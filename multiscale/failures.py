@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import sys
 import time
@@ -85,6 +86,7 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     mistake = isinstance(error, ImportError) or (isinstance(error, ValueError) and is_ours(error))
+    mistake |= isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG
     return EXIT_MISTAKE if mistake and not trouble(error) else EXIT_FAILED
 
 
@@ -128,7 +130,8 @@ def message(error: BaseException, *, case_file: Path | None = None, directory: P
     """What to tell about an error.
 
     Args:
-        error: what was raised; `phases` and `rank`, where it has them, tell in which phase of the run and on which rank.
+        error: what was raised; `phases`, `rank` and `place`, where it has them, tell in which phase of the run, on which rank and
+            in which part of the model.
         case_file: the case, in which the cause is then pointed at.
         directory: of the run, to say whether it can be resumed.
     """
@@ -156,9 +159,11 @@ def message(error: BaseException, *, case_file: Path | None = None, directory: P
 
 
 def _circumstances(error: BaseException) -> str:
-    """ " [rank 1; loading, after 2 of 6: 12 nm]"."""
-    rank, phases = error.__dict__.get("rank"), error.__dict__.get("phases", ())
-    known = [*([] if rank is None else [f"rank {rank}"]), *([", within ".join(phases)] if phases else [])]
+    """ " [rank 1; loading, after 2 of 6: 12 nm; the zone of atoms, 96 of them]"."""
+    told = error.__dict__
+    known = [f"rank {told['rank']}"] if "rank" in told else []
+    known += [", within ".join(told["phases"])] if told.get("phases") else []
+    known += [str(told["place"])] if "place" in told else []
     return f" [{'; '.join(known)}]" if known else ""
 
 
@@ -208,7 +213,7 @@ def mark_failed(directory: Path | None, text: str) -> None:
     path = directory / "run.json"
     with suppress(OSError, ValueError):
         record = json.loads(path.read_text(encoding="utf-8"))
-        if record.get("status") == "running":
+        if isinstance(record, dict) and record.get("status") == "running":
             record |= {"status": "failed", "mistake": False, "error": text}
             write_whole(path, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
@@ -258,6 +263,8 @@ def run_together(
                 stream.flush()
         time.sleep(FORWARDING)
         comm.Abort(code)
+        # Some libraries come back from there, and wait for their launcher to end them.
+        os._exit(code)
     return EXIT_DONE
 
 

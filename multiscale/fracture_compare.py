@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from atomistic.whole_file import write_whole
-from multiscale.plots import BLUE, FAINT, GREY, INK, RED, TEAL, house_style, new_figure
+from multiscale.plots import BLUE, FAINT, GREY, INK, RED, TEAL, house_style, new_figure, to_the_letter
 from multiscale.report import NotARunError
 from multiscale.report_words import indices, potential_name, species
 
@@ -192,7 +192,7 @@ def draw_comparison(comparison: RunComparison) -> Any:
     for panel in axes:
         panel.grid(visible=False, axis="y")
         panel.tick_params(axis="y", length=0)
-    axes[0].set_yticks(y, comparison.names)
+    axes[0].set_yticks(y, list(map(to_the_letter, comparison.names)))
     axes[0].set_ylim(-0.6, count - 0.4)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure

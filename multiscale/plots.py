@@ -71,6 +71,11 @@ OF_A_CRACK = ("fracture", "learning", "learning_effect", "spread")
 """Those that a crack's run has; its path and interaction are in its own figures."""
 
 
+def to_the_letter(name: str) -> str:
+    """A name that a person gave, as figures show it: what is between dollars is no formula."""
+    return name.replace("$", r"\$")
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunData:
     """What the figures are drawn from: the tables of a run directory that exist, and the last fields."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from multiscale.plots import AMBER, BLUE, GREY, INK, RED, TEAL, house_style, new_figure
+from multiscale.plots import AMBER, BLUE, GREY, INK, RED, TEAL, house_style, new_figure, to_the_letter
 from multiscale.tables import TableError
 
 COLOURS = (BLUE, RED, TEAL, AMBER, "#7a4fa3", INK, "#5b8c2a", "#b0578d")
@@ -33,6 +33,8 @@ def make_properties_plots(directory: str | Path) -> list[Path]:
         potentials = data["potentials"]
     except (OSError, ValueError, KeyError) as error:
         raise TableError(f"{path} cannot be read ({error}). Run the case again") from None
+    for named, key in [*((one, "label") for one in potentials), *((one, "name") for one in data["references"])]:
+        named[key] = to_the_letter(named[key])
     figures: list[tuple[str, Any]] = []
     with house_style():
         if reference := _reference(data):

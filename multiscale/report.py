@@ -45,19 +45,24 @@ def make_report(directory: str | Path) -> Path:
     if not (directory / "run.json").is_file():
         what = "holds no run.json" if directory.is_dir() else "does not exist"
         raise NotARunError(f"{directory} {what}. Give the directory of a run, for example runs/adhesion")
-    run = _read_json(directory / "run.json")
+    run = read_json(directory / "run.json")
     results: dict[str, Any] = {}
     # A crack's references come before its results, which hold them too.
     for name in ("references.json", "results.json"):
         if (directory / name).is_file():
-            results |= _read_json(directory / name)
+            results |= read_json(directory / name)
     figures = {path.name: path for path in make_plots(directory)}
     page = directory / "report.html"
     write_whole(page, render(run, results, figures, files=sorted(directory.iterdir())))
     return page
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """What a file of a run directory says.
+
+    Raises:
+        NotARunError: it is damaged.
+    """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -261,8 +266,11 @@ def _yaml(case: Mapping[str, Any]) -> str:
 def _provenance(run: Mapping[str, Any]) -> str:
     host, mpi, potential, engine = (run.get(key) or {} for key in ("host", "mpi", "potential", "engine"))
     memory = [bytes_ for bytes_ in run.get("peak_memory_bytes_by_rank") or [] if bytes_]
+    provenance = run.get("provenance") or {}
+    files = {one["path"]: one for one in provenance.get("inputs", [])}.values()
     cells = {
         "command": " ".join(run.get("command") or ()),
+        "started in": provenance.get("directory"),
         "git revision": run.get("git_revision"),
         "host": f"{host.get('name', '')}, {host.get('cores', '?')} cores, {host.get('system', '')}" if host else None,
         "threads": ", ".join(f"{key}={value}" for key, value in (host.get("threads") or {}).items()),
@@ -275,6 +283,8 @@ def _provenance(run: Mapping[str, Any]) -> str:
         "model file": potential.get("model_file"),
         "SHA-256 of it": potential.get("model_sha256"),
         "reference": potential.get("reference"),
+        "files read, SHA-256": ", ".join(f"{Path(one['path']).name} {one['sha256'][:12]}" for one in files),
+        "seeds": ", ".join(f"{key} {seed}" for key, seed in (provenance.get("seeds") or {}).items()),
         "quantum engine": engine.get("name"),
         "quantum calculations": engine.get("fresh", engine.get("calls")),
         "taken from earlier runs": engine.get("reused"),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from multiscale.fracture_data import FractureData, read_fracture
-from multiscale.plots import AMBER, BLUE, FAINT, GREY, INK, RED, TEAL, house_style, new_figure
+from multiscale.plots import AMBER, BLUE, FAINT, GREY, INK, RED, TEAL, house_style, new_figure, to_the_letter
 from multiscale.report_words import HEADLINES
 from multiscale.tables import Table, read_table
 
@@ -61,13 +61,14 @@ def make_spread_plots(directory: str | Path) -> list[Path]:
     directory = Path(directory)
     spread = json.loads((directory / "results.json").read_text(encoding="utf-8")).get("spread") or {}
     rows = chosen_rows(spread.get("rows", []))
-    kept = [number for number in range(len(spread.get("members", []))) if str(number) not in spread.get("failed", {})]
+    names = [to_the_letter(name) for name in spread.get("members", [])]
+    kept = [number for number in range(len(names)) if str(number) not in spread.get("failed", {})]
     written = []
     with house_style():
         if rows:
-            draw_results(rows, spread["members"]).savefig(directory / "spread.png")
+            draw_results(rows, names).savefig(directory / "spread.png")
             written.append(directory / "spread.png")
-        figure = draw_curves(directory, kept, spread.get("members", []))
+        figure = draw_curves(directory, kept, names)
         if figure is not None:
             figure.savefig(directory / "spread_curves.png")
             written.append(directory / "spread_curves.png")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,9 @@ def summary_lines(directory: Path) -> list[str]:
     path = directory / "results.json"
     if not path.is_file():
         return []
-    results = json.loads(path.read_text(encoding="utf-8"))
+    from multiscale.report import read_json
+
+    results = read_json(path)
     found: dict[str, Mapping[str, Any]] = {}
     for quantity in results.get("quantities", []):
         if isinstance(quantity.get("value"), int | float):

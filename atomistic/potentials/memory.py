@@ -13,6 +13,7 @@ import io
 import json
 import os
 import struct
+import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -44,12 +45,14 @@ class Memory:
 
     Attributes:
         recalled: evaluations answered from the files.
+        kept, seconds: evaluations written, and the time that it took.
         sign: called after each evaluation that was made.
     """
 
     def __init__(self, folder: Path, *, rank: int = 0, recording: bool = True, largest: int = LARGEST) -> None:
         self.folder, self.rank = folder, rank
         self.recalled = 0
+        self.kept, self.seconds = 0, 0.0
         self.sign: Callable[[], None] = lambda: None
         self._left = largest if recording else 0
         self._part, self._number = "stages", _next_number(folder)
@@ -82,6 +85,7 @@ class Memory:
 
     def keep(self, key: bytes, answer: Mapping[str, Any]) -> None:
         """Write an answer behind the others of this rank; it survives the death of the process at once."""
+        began = time.perf_counter()
         payload = _packed(answer)
         self._left -= len(payload)
         if self._left < 0:
@@ -97,6 +101,8 @@ class Memory:
             # The system says which file only where one is opened.
             error.filename = str(self._path())
             raise
+        self.kept += 1
+        self.seconds += time.perf_counter() - began
 
     def begin_part(self, part: str) -> None:
         """What is kept from now on belongs to this part of the run."""

@@ -37,7 +37,11 @@ class CaseProblem:
         """The key as a person would say it, ``"specimen.length"`` or ``"interface.plane[2]"``."""
         text = ""
         for part in self.path:
-            text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+            if isinstance(part, int):
+                text += f"[{part}]"
+            else:
+                word = str(part) if str(part).isprintable() else repr(part)
+                text += f".{word}" if text else word
         return text
 
     def at(self, *, file: str, line: int, column: int) -> CaseProblem:

@@ -94,6 +94,8 @@ def observe(stages: Sequence[Stage], work: Mapping[str, Any], *, speed: float) -
 
 def _phase(work: Mapping[str, Any], name: str) -> Spent:
     phases = work["phases"]
+    if name == BESIDE and not work.get("first_of_process", True):
+        return Spent()
     if name == BESIDE:
         return Spent(seconds=max(work["cpu_seconds"] - sum(quiet(phase) for phase in phases.values()), 0.0))
     return Spent.of(phases.get(name, {}))

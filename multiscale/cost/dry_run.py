@@ -43,7 +43,6 @@ def dry_run(case: Any, *, ranks: int | None = None, records: Sequence[Path] = ()
     return forecast(
         survey,
         merged(usual, told),
-        study=case.study,
         speed=speed,
         ranks=doubled(ranks or cores()),
         memory=whole_memory(),
@@ -85,6 +84,7 @@ def as_json(found: Forecast) -> dict[str, Any]:
             "unknowns": survey.unknowns,
             "sizes": survey.sizes,
             "missing": survey.missing,
+            "kind": survey.kind,
             "members": survey.members,
             "stages": [asdict(stage) for stage in survey.stages],
         },

@@ -15,6 +15,8 @@ _UNKNOWN = Coefficient(value=1.0, spread=2.0, weight=0.0)
 _WORTH = 0.85
 #: What more ranks on one machine cost each other where no run has told: part of the time for each that is added.
 CROWDING = "ranks.crowding"
+#: Unknowns that take as much memory as the figures of a report.
+_REPORT = 10_000
 #: Part of a machine's memory that a run should leave alone.
 _SPARE = 0.1
 
@@ -86,7 +88,6 @@ def forecast(
     survey: Survey,
     coefficients: Mapping[str, Coefficient],
     *,
-    study: str,
     speed: float,
     ranks: Sequence[int],
     memory: int = 0,
@@ -96,14 +97,13 @@ def forecast(
     Args:
         survey: of the case.
         coefficients: by key.
-        study: whose memory it is.
         speed: of this machine, relative to the one that the coefficients are kept for.
         ranks: numbers of ranks to tell of.
         memory: bytes that this machine has; 0 where unknown.
     """
     stages = forecast_stages(survey.stages, coefficients, speed=speed)
     crowding = coefficients[CROWDING].value if CROWDING in coefficients else 0.0
-    bytes_each = peak_memory_of(survey, coefficients.get(memory_key(study)))
+    bytes_each = peak_memory_of(survey, coefficients.get(memory_key(survey.kind)))
     layouts = []
     for count in sorted(set(ranks)):
         slower = survey.members * (1.0 + crowding * (count - 1))
@@ -151,14 +151,19 @@ def forecast_stages(
     return tuple(found)
 
 
-def memory_key(study: str) -> str:
-    """The coefficient of a study's memory."""
-    return f"memory.{study}"
+def memory_key(kind: str) -> str:
+    """The coefficient of the memory of a kind of run."""
+    return f"memory.{kind}"
+
+
+def memory_driver(unknowns: int) -> float:
+    """What a run's memory beyond its survey's goes by: factors and fields, and a report that asks for some whatever the size."""
+    return unknowns + _REPORT
 
 
 def peak_memory_of(survey: Survey, coefficient: Coefficient | None) -> int:
-    """Bytes of a rank: those that the survey has come to, and for every unknown that is factorised, or at all, some more."""
-    more = 0.0 if coefficient is None else coefficient.value * max(survey.unknowns, 1)
+    """Bytes of a rank: those that the survey has come to, and some more for every unknown."""
+    more = 0.0 if coefficient is None else coefficient.value * memory_driver(survey.unknowns)
     return round(survey.memory + more)
 
 

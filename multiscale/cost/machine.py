@@ -18,7 +18,7 @@ from atomistic.whole_file import write_whole
 from multiscale.cost.coefficients import Observation
 
 #: Side of the square grid whose Laplacian is factorised, its solutions, and how often all of it is done.
-_SIDE, _SOLUTIONS, _REPEATS = 120, 20, 3
+_SIDE, _SOLUTIONS, _REPEATS = 120, 20, 8
 #: Names another folder for what is kept.
 FOLDER = "MULTISCALE_COST_CACHE"
 

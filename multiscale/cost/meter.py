@@ -20,8 +20,10 @@ class Meter:
     the same on a machine that others load.
     """
 
+    _others = False
+
     def __init__(self) -> None:
-        self.startup = time.process_time()
+        self._first, Meter._others = not Meter._others, True
         self._phases: dict[str, dict[str, Any]] = {}
         self._depth = 0
         self._before: dict[str, Any] = {}
@@ -44,9 +46,9 @@ class Meter:
         return listen
 
     def work(self) -> dict[str, Any]:
-        """This process's work so far: see `gathered_work`."""
+        """What this process has done so far: its phases, and processor seconds and peak memory since it began."""
         return {
-            "startup_cpu_seconds": round(self.startup, 4),
+            "first_of_process": self._first,
             "cpu_seconds": round(time.process_time(), 4),
             "peak_memory_bytes": peak_memory(),
             "phases": self._phases,

@@ -43,7 +43,7 @@ def outline_properties(case: PropertiesCase, survey: Survey, comm: MPI.Comm) -> 
         evaluated, largest = expected_work(request, crystal)
         cell, _ = supercell(crystal, vacancy_sizes(crystal)[0])
         cell.rattle(0.01, seed=1)
-        call = survey.call(lambda c=cell, p=potential: _anew(p, c))  # type: ignore[misc]
+        call = survey.call(lambda _, c=cell, p=potential: _anew(p, c))  # type: ignore[misc]
         survey.sizes[f"largest cell by {label}"] = f"{largest} atoms"
         survey.add(
             label,
@@ -77,10 +77,10 @@ def outline_active_learning(case: ActiveLearningCase, survey: Survey, comm: MPI.
         potential = load_potential(case.potential, comm=comm, device=case.device)
         start = build_start(case.structure, potential, comm=comm)
     survey.take_over("structure")
-    call = survey.call(lambda: _anew(potential, start))
+    call = survey.call(lambda _: _anew(potential, start))
     with survey.own("oracle"):
         oracle = load_oracle(learning.oracle_spec, comm=comm)
-    asked = survey.call(lambda: _anew(oracle, start))
+    asked = survey.call(lambda _: _anew(oracle, start))
     survey.sizes |= {
         "atoms": str(len(start)),
         "steps": str(case.run.steps),
@@ -114,7 +114,7 @@ def _rate(system: EmbeddingSystem, engine: Potential, survey: Survey) -> _Rate:
         last = max(points, default=0)
         if last and (len(structure) < _STRIDE * last or points[last] * len(structure) / last > _PATIENCE):
             continue
-        points[len(structure)] = survey.call(lambda s=structure: _anew(engine, s), least=0.0).seconds  # type: ignore[misc]
+        points[len(structure)] = survey.call(lambda _, s=structure: _anew(engine, s), least=0.0).seconds  # type: ignore[misc]
     return _Rate(points, _QUANTUM if engine.capabilities.electronic else _LINEAR)
 
 

@@ -8,7 +8,7 @@ from mpi4py import MPI
 from continuum.contact_bodies import build_contact
 from coupling.handshake import make_method
 from multiscale.config import AdhesionCase, ContactCase
-from multiscale.cost.survey import Survey
+from multiscale.cost.survey import TINY, Survey, pieces_of
 from multiscale.studies.contact_system import describe_contact
 from multiscale.studies.embedded_cases import embed_patch
 from multiscale.studies.interface import STACK_OPENINGS, STACK_POINTS, InterfaceCharacter, characterise_interface
@@ -25,7 +25,7 @@ def solving(unknowns: int) -> float:
 
     The more unknowns, the finer the mesh: more facets part in a step, each of which asks for solutions with the factor.
     """
-    return (unknowns + _OVERHEAD) * (unknowns / _USUAL_UNKNOWNS) ** _FINER
+    return _OVERHEAD + unknowns * (unknowns / _USUAL_UNKNOWNS) ** _FINER
 
 
 def outline_adhesion(case: AdhesionCase, survey: Survey, comm: MPI.Comm) -> None:
@@ -107,14 +107,23 @@ def _zone(case: AdhesionCase, interface: InterfaceCharacter, survey: Survey, com
         zone = embed_patch(case, character, plan, build_patch(case, interface, character, plan, comm), comm)
     method = make_method(zone_of(case).method, zone.model)
     survey.take_over("continuum", "range of the potential", "zone and specimen")
-    call = survey.call(lambda: method.evaluate(np.zeros(method.shape)))
+    call = survey.call(lambda k: method.evaluate(np.full(method.shape, k * TINY)))
     survey.unknowns, loads = int(np.prod(method.shape)), case.loading.opening.steps + 1
     survey.sizes |= {
         "atoms of a call in the zone": f"{call.atoms:.0f}",
         "unknowns of the coupled body": f"{survey.unknowns:,}",
         "load steps": str(loads - 1),
     }
-    survey.add("loading", "calls", "adhesion.zone.calls", driver=loads, atoms=call.atoms, seconds=call.seconds)
+    survey.add(
+        "loading",
+        "calls",
+        "adhesion.zone.calls",
+        driver=loads,
+        atoms=call.atoms,
+        seconds=call.seconds,
+        pieces=pieces_of(interface.potential),
+    )
+    survey.kind = "adhesion.zone"
     survey.add("loading", "rest", "adhesion.zone.rest", driver=survey.unknowns)
 
 
@@ -127,4 +136,9 @@ def outline_contact(case: ContactCase, survey: Survey, comm: MPI.Comm) -> None:
     survey.take_over("half space")
     survey.unknowns = solid.n_dofs
     survey.sizes |= {"unknowns of the half space": f"{solid.n_dofs:,}", "path steps": str(case.path.steps)}
-    survey.add("contact", "seconds", f"contact.{case.indenter.shape}", driver=case.path.steps * solving(solid.n_dofs))
+    survey.add(
+        "contact",
+        "seconds",
+        f"contact.{case.indenter.shape}.{case.law.type}",
+        driver=case.path.steps * solving(solid.n_dofs),
+    )

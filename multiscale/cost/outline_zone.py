@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from mpi4py import MPI
 
 from coupling.crack.method import CrackForces
 from coupling.handshake import make_method
-from multiscale.config import DefectCase, FollowModel, FractureCase
-from multiscale.cost.survey import Survey
+from multiscale.config import DefectCase, DipoleModel, FollowModel, FractureCase
+from multiscale.cost.survey import TINY, Survey, pieces_of
 from multiscale.studies.all_atoms import count_atoms, refuse_too_many
 from multiscale.studies.coupled_zone import build_model, characterise_crystal, plan_zone
 from multiscale.studies.crack_references import find_references
@@ -33,14 +35,17 @@ def outline_defect(case: DefectCase, survey: Survey, comm: MPI.Comm) -> None:
     method = make_method(case.method, model)
     begin = plan.start(model.body.nodes)
     start = np.concatenate([begin] * (method.shape[0] // len(begin)))
-    call = survey.call(lambda: method.evaluate(start))
+    call = survey.call(lambda k: method.evaluate(start + k * TINY))
     survey.unknowns = int(np.prod(method.shape))
     survey.sizes |= {
         "atoms of a call in the zone": f"{call.atoms:.0f}",
         "unknowns of the coupled body": f"{survey.unknowns:,}",
     }
-    solver, calls = case.solver.type, {"atoms": call.atoms, "seconds": call.seconds}
-    survey.add("equilibrium", "calls", f"defect.{solver}.calls", most=case.solver.max_calls, **calls)
+    # Dislocations glide for long before they rest.
+    what = "dislocations" if isinstance(case.defect, DipoleModel) else "others"
+    pieces = pieces_of(character.potential)
+    calls: dict[str, Any] = {"atoms": call.atoms, "seconds": call.seconds, "pieces": pieces}
+    survey.add("equilibrium", "calls", f"defect.{what}.calls", most=case.solver.max_calls, **calls)
     survey.add("equilibrium", "rest", "defect.rest", driver=survey.unknowns)
     if method.conservative:
         survey.add("energy", "calls", "defect.energy.calls", driver=case.output.closure_points + _ENDS, **calls)
@@ -48,8 +53,10 @@ def outline_defect(case: DefectCase, survey: Survey, comm: MPI.Comm) -> None:
     if case.compare.all_atoms:
         whole = count_atoms(character, plan)
         scale = whole / max(call.atoms, 1.0)
+        survey.unknowns, survey.kind = _COMPONENTS * whole, "defect.all atoms"
         survey.sizes["atoms of the comparison"] = f"{whole:,}"
-        survey.add("all atoms", "calls", "defect.all atoms.calls", atoms=whole, seconds=call.seconds * scale)
+        calls |= {"atoms": whole, "seconds": call.seconds * scale}
+        survey.add("all atoms", "calls", f"defect.all atoms.{what}.calls", **calls)
         survey.add("all atoms", "rest", "defect.rest", driver=_COMPONENTS * whole)
     if case.embedding is not None:
         survey.missing.append("states that the quantum engine evaluates apart")
@@ -65,17 +72,19 @@ def outline_fracture(case: FractureCase, survey: Survey, comm: MPI.Comm) -> None
         model = build_crack(character, plan, comm)
         zone = embed_crack(case, character, plan, model, comm, center=plan.center, tip=0.0)
     method = CrackForces(zone.model)
-    call = survey.call(lambda: method.evaluate(np.zeros(method.shape)))
+    call = survey.call(lambda k: method.evaluate(np.full(method.shape, k * TINY)))
     survey.unknowns = int(np.prod(method.shape))
     survey.sizes |= {
         "atoms of a call in the zone": f"{call.atoms:.0f}",
         "unknowns of the coupled body": f"{survey.unknowns:,}",
     }
     follow = isinstance(case.load, FollowModel)
+    survey.kind = f"fracture.{'follow' if follow else 'steps'}"
     kind, loads = ("follow", case.load.advance) if isinstance(case.load, FollowModel) else ("steps", len(case.levels))
     survey.sizes["periods to follow" if follow else "loads"] = str(loads)
     most = 0.0 if follow else float(case.solver.max_calls * loads)
-    calls = {"atoms": call.atoms, "seconds": call.seconds, "most": most}
+    pieces = pieces_of(character.potential)
+    calls: dict[str, Any] = {"atoms": call.atoms, "seconds": call.seconds, "most": most, "pieces": pieces}
     # Second derivatives by differences are calls, exact ones are none.
     way = "exact" if hasattr(zone.model.atoms, "hessian") else "falling"
     if way == "falling" and (follow or case.solver.type == "newton"):

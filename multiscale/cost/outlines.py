@@ -42,6 +42,7 @@ def survey_case(case: Any) -> Survey:
         survey.missing.append("the learning: how often the oracle is asked shows on the way")
         plain = case.model_copy(update={"learning": None, "spread": "none"})
     outline(plain, survey, MPI.COMM_SELF)
+    survey.kind = survey.kind or case.study
     for phase in (BESIDE, "results", "report"):
         survey.add(phase, "seconds", f"{case.study}.{phase}")
     return survey.finish()

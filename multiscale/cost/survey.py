@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from atomistic.potentials import Potential
 from multiscale.cost.meter import Meter
 from multiscale.environment import peak_memory
 from multiscale.progress import Progress
@@ -15,6 +16,10 @@ from multiscale.progress import Progress
 #: Calls at most by which the time of one is measured.
 _CALLS = 20
 _CALL = "one call"
+#: Å by which one such call differs from the next.
+TINY = 1e-6
+#: Pieces of an evaluation that an engine spreads over any ranks.
+_SPREAD = 10**6
 #: What is known of a stage, see there.
 Quantity = Literal["measured", "calls", "rest", "beside", "scaled", "seconds"]
 
@@ -58,6 +63,7 @@ class Survey:
         sizes: numbers that tell how large the case is, for people.
         unknowns: of the largest matrix that the run factorises; 0 where there is none.
         missing: parts of the run that nobody can put into numbers.
+        kind: what the run's memory goes by: the study, or something that takes more of it.
         members: runs of the study in all, one for each member of a committee and one for their mean.
         memory: bytes that the survey itself has come to, see `finish`.
         seconds: processor seconds that the survey took.
@@ -67,6 +73,7 @@ class Survey:
     sizes: dict[str, str] = field(default_factory=dict)
     unknowns: int = 0
     missing: list[str] = field(default_factory=list)
+    kind: str = ""
     members: int = 1
     memory: int = 0
     seconds: float = 0.0
@@ -99,14 +106,19 @@ class Survey:
         """Enter a stage whose coefficient is looked up."""
         self.stages.append(Stage(phase=phase, quantity=quantity, key=key, **fields))
 
-    def call(self, evaluate: Callable[[], object], *, least: float = 0.2) -> Call:
-        """Measure a call. The first one only warms up; short ones are made again until they add up to `least` seconds."""
-        evaluate()
+    def call(self, evaluate: Callable[[int], object], *, least: float = 0.2) -> Call:
+        """Measure a call. The first one only warms up; short ones are made again until they add up to `least` seconds.
+
+        Args:
+            evaluate: makes a call, another one for each number: a calculator remembers the last.
+            least: seconds.
+        """
+        evaluate(0)
         self._meter.forget(_CALL)
         count = 0
         while count == 0 or (count < _CALLS and self.spent(_CALL).seconds < least):
             with self.own(_CALL):
-                evaluate()
+                evaluate(count + 1)
             count += 1
         spent = self.spent(_CALL)
         calls = max(spent.calls, 1)
@@ -124,6 +136,11 @@ class Call:
 
     atoms: float
     seconds: float
+
+
+def pieces_of(potential: Potential) -> int:
+    """Into how many pieces one evaluation falls."""
+    return _SPREAD if potential.capabilities.parallel else 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,6 +68,7 @@ def launch[Case: CheckedCase, Result](
             result = story(case, run, comm, progress)
             run.record(story="finished")
             carry_spread(case, run, comm=comm, progress=progress)
+            run.record(saving=checkpoints.costs)
             checkpoints.remove()
     except BaseException as error:
         run.fail(error, phases=progress.seconds)

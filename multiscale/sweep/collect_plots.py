@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from multiscale.plots import BLUE, FAINT, GREY, INK, RED, house_style, new_figure
+from multiscale.plots import BLUE, FAINT, GREY, INK, RED, house_style, new_figure, to_the_letter
 from multiscale.scalars import Scalar
 from multiscale.sweep.collect_table import Sweep
 from multiscale.sweep.ledger import Parameter
@@ -41,8 +41,8 @@ class Axis:
     @property
     def label(self) -> str:
         """Name and unit."""
-        unit = self.parameter.unit
-        return f"{self.parameter.name} ({unit})" if unit else self.parameter.name
+        name, unit = to_the_letter(self.parameter.name), self.parameter.unit
+        return f"{name} ({unit})" if unit else name
 
     @property
     def levels(self) -> np.ndarray:
@@ -108,7 +108,7 @@ def axis_of(sweep: Sweep, parameter: Parameter, *, log: bool = False) -> Axis:
     if parameter.unit is None:
         words = tuple(dict.fromkeys(str(value) for value in values if value is not None))
         places = np.array([np.nan if value is None else float(words.index(str(value))) for value in values])
-        return Axis(parameter=parameter, places=places, words=words, log=False)
+        return Axis(parameter=parameter, places=places, words=tuple(map(to_the_letter, words)), log=False)
     places = np.array([np.nan if value is None else float(value) for value in values])
     return Axis(parameter=parameter, places=places, words=(), log=log or _in_ratios(places))
 

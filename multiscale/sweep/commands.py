@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from multiscale.sweep import collect
+
 ACTIONS = ("status", "resume", "collect")
+PROGRAMS = ("multiscale", "__main__.py")
 EXIT_DONE, EXIT_FAILED, EXIT_RESUME = 0, 1, 75
 USAGE = """multiscale sweep SWEEP.yaml [-o DIR]      plan and run, or go on
        multiscale sweep status DIR            how far it is
@@ -39,10 +41,7 @@ def add_parser(commands: Any, add_common: Callable[[argparse.ArgumentParser], No
     parser.add_argument("--time-limit", metavar="TIME", help='of a case, such as "2 h", instead of the file\'s')
     parser.add_argument("--dry-run", action="store_true", help="check every case and list them; run nothing")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
-    if importlib.util.find_spec("multiscale.sweep.collect") is not None:
-        from multiscale.sweep import collect
-
-        collect.add_options(parser)
+    collect.add_options(parser)
     add_common(parser)
     return parser
 
@@ -51,7 +50,7 @@ def output_directory(arguments: argparse.Namespace) -> Path:
     """Where the sweep is."""
     if arguments.what in ACTIONS:
         return (arguments.directory or Path(".")).absolute()
-    return (arguments.output or Path("runs") / Path(arguments.what).stem).absolute()
+    return (arguments.output or Path("runs") / (Path(arguments.what).stem.strip(".") or "sweep")).absolute()
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -66,10 +65,11 @@ def run(arguments: argparse.Namespace) -> int:
         return _status(arguments)
     if arguments.what == "collect":
         return _collect(arguments)
-    # Ranks are the cases' own: this process asks only for what MPI packages define, and starts no MPI.
-    import mpi4py
+    if Path(sys.argv[0]).name in PROGRAMS:
+        # Ranks are the cases' own. Where this process is nothing but a sweep it starts no MPI, which login nodes may not bear.
+        import mpi4py
 
-    mpi4py.rc.initialize = False
+        mpi4py.rc.initialize = False
     return _resume(arguments) if arguments.what == "resume" else _plan_and_run(arguments)
 
 
@@ -107,8 +107,6 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _collect(arguments: argparse.Namespace) -> int:
-    from multiscale.sweep import collect
-
     _print(collect.collect(arguments.directory, arguments))
     return EXIT_DONE
 

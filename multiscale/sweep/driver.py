@@ -30,19 +30,17 @@ from multiscale.sweep.executors import CaseExecutor, make_executor, resources
 from multiscale.sweep.ledger import CaseRow, Ledger, counts
 from multiscale.sweep.plan import Plan, package_version
 from multiscale.sweep.process import (
-    ASKED,
-    EXIT_MISTAKE,
     LOOK,
     PROGRAM,
     CaseOutcome,
     CaseTask,
     ask_to_stop,
     is_running,
-    judged,
+    left_behind,
     now,
     run_case,
-    run_record,
 )
+from multiscale.sweep.verdict import ASKED, EXIT_MISTAKE, judged, run_record
 
 LOCK = "sweep.lock"
 WAITS = "stopped; goes on where it was when the sweep does"
@@ -237,7 +235,7 @@ class Driver:
             return
         status, reason = judged(self._home(row), None, said=None)
         finished = run_record(self._home(row)).get("finished")
-        self._settle(row, CaseOutcome(status=status, reason=reason, finished=finished))
+        self._settle(row, left_behind(self._home(row), CaseOutcome(status=status, reason=reason, finished=finished)))
 
     def _loop(self) -> None:
         while self._pending or self._jobs:

@@ -21,14 +21,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-EXIT_DONE, EXIT_MISTAKE, EXIT_RESUME, EXIT_INTERRUPTED = 0, 2, 75, 130
-ASKED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
-"""Signals that ask to stop; they end a process that has not begun to listen yet."""
+from multiscale.sweep.verdict import ASKED, judged, run_record
+
 MPI_VARIABLES = ("PMI_", "PMIX_", "OMPI_COMM_WORLD_", "HYDI_")
 """What a launcher tells its ranks; a case that inherits it would take itself for one of them."""
 PROGRAM = (sys.executable, "-m", "multiscale")
@@ -147,7 +146,7 @@ def ask_to_stop(directory: Path, *, kill: bool = False) -> bool:
 def process_of(directory: Path) -> int | None:
     """The process of a case on this machine: the one that its file names, if that has the case's lock open; else None."""
     try:
-        pid = int(json.loads((directory / "process.json").read_text(encoding="utf-8"))["pid"])
+        pid = int(_said(directory)["pid"])
         lock = os.stat(directory / "lock")
         for handle in os.scandir(f"/proc/{pid}/fd"):
             try:
@@ -159,15 +158,6 @@ def process_of(directory: Path) -> int | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return None
-
-
-def run_record(directory: Path) -> dict[str, Any]:
-    """What the run of a case says of itself; empty where there is none."""
-    try:
-        found = json.loads((directory / "run" / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def has_state(directory: Path) -> bool:
@@ -256,13 +246,31 @@ def environment() -> dict[str, str]:
 
 def _waited_for(task: CaseTask, directory: Path, lock: int) -> CaseOutcome:
     """Wait for a process that somebody else has started, such as a driver that was killed."""
-    begun = time.perf_counter()
     timed_out = _wait(task, lambda seconds: _released(directory, lock, seconds))
     status, reason = judged(directory, None, said=None)
     if timed_out and status != "DONE":
         status, reason = "TIMEOUT", f"stopped at its time limit of {task.time_limit:g} s"
-    seconds = round(time.perf_counter() - begun, 3)
-    return CaseOutcome(status=status, reason=reason, finished=now(), seconds=seconds)
+    return left_behind(directory, CaseOutcome(status=status, reason=reason, finished=now()))
+
+
+def left_behind(directory: Path, outcome: CaseOutcome) -> CaseOutcome:
+    """An outcome with what the last process of a case said of itself when it started."""
+    said = _said(directory)
+    try:
+        began, ended = (datetime.fromisoformat(text) for text in (said["started"], outcome.finished or ""))
+        seconds = max(0.0, (ended - began).total_seconds())
+    except (KeyError, ValueError, TypeError):
+        seconds = 0.0
+    return replace(outcome, pid=said.get("pid"), host=said.get("host"), seconds=round(seconds, 3))
+
+
+def _said(directory: Path) -> dict[str, Any]:
+    """What the last process of a case said of itself; empty where none did."""
+    try:
+        found = json.loads((directory / "process.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _wait(task: CaseTask, ended: Callable[[float | None], bool]) -> bool:
@@ -333,58 +341,3 @@ def _passing_on(pid: int) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def judged(directory: Path, exit_code: int | None, *, said: int | None) -> tuple[str, str | None]:
-    """What the end of a process means for its case: a status, and the reason where it is not DONE.
-
-    Args:
-        directory: of the case.
-        exit_code: None where it is not known; then the run's own record decides.
-        said: where in the output what this process said begins; None for nowhere.
-    """
-    record = run_record(directory)
-    if record.get("status") == "finished":
-        if exit_code in (None, EXIT_DONE):
-            return "DONE", None
-        return "DONE", f"its results were written; then it ended with {_ending(exit_code)}"
-    asked = exit_code in (EXIT_RESUME, EXIT_INTERRUPTED) or (exit_code is not None and -exit_code in ASKED)
-    asked = asked or (exit_code is not None and exit_code - 128 in ASKED)
-    if asked or (exit_code is None and record.get("status") != "failed"):
-        return "STOPPED", "stopped" if asked else "its process is gone"
-    told = record.get("error") if record.get("status") == "failed" else None
-    told = str(told) if told else _last_words(directory / "output.txt", said)
-    if exit_code == EXIT_DONE:
-        return "FAILED", f"ended without a result; run.json says {record.get('status', 'nothing')!r}"
-    if exit_code is None:
-        return "FAILED", _line(told or "failed")
-    if told and exit_code > 0:
-        return "FAILED", _line(told)
-    return "FAILED", _line(f"{_ending(exit_code)}{f'; its last words: {told}' if told else ''}")
-
-
-def _ending(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        name = signal.Signals(-exit_code).name if -exit_code in signal.valid_signals() else str(-exit_code)
-        return f"signal {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
-    return f"exit code {exit_code}"
-
-
-def _last_words(log: Path, said: int | None) -> str:
-    """The error in what a process said, else its last line."""
-    if said is None:
-        return ""
-    try:
-        with log.open("rb") as stream:
-            size = stream.seek(0, os.SEEK_END)
-            stream.seek(max(said, size - 20_000))
-            lines = [line.strip() for line in stream.read().decode("utf-8", "replace").splitlines() if line.strip()]
-    except OSError:
-        return ""
-    errors = [line.removeprefix("error:").strip() for line in lines if line.startswith("error:")]
-    return (errors or lines or [""])[-1]
-
-
-def _line(text: str, longest: int = 400) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"

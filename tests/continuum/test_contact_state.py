@@ -43,7 +43,9 @@ def test_a_path_goes_on_from_every_leg_to_the_last_bit():
     # The surfaces jump into contact at once: nothing is kept before they are pressed.
     assert list(dict.fromkeys(at)) == ["press", "release", "close in", None]
     # Where a leg begins, and within each: there its solver has begun.
-    for number in sorted({at.index("release"), *(len(at) - 1 - at[::-1].index(leg) for leg in at)}):
+    for number in sorted(
+        {at.index("release"), at.index("close in"), *(len(at) - 1 - at[::-1].index(leg) for leg in at)}
+    ):
         indenter, told = run(), []
         indenter.on_state = told.append
         assert walked(indenter, state=decode(kept[number])) == whole

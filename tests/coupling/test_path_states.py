@@ -39,7 +39,7 @@ def path(method: str, **options: object) -> LoadPath:
     return bodies.path(model, method, max_cutbacks=1, options=replace(bodies.TIGHT, tolerance=1e-4), **options)
 
 
-@pytest.mark.parametrize("method", ["bqcf", "bgfc"])
+@pytest.mark.parametrize("method", ["bgfc", pytest.param("bqcf", marks=pytest.mark.slow)])
 def test_a_load_path_goes_on_from_any_step(method):
     """The last step falls apart: cut back, then from a guess of its own."""
     kept: list[bytes] = []
@@ -47,8 +47,8 @@ def test_a_load_path_goes_on_from_any_step(method):
     assert len(kept) == len(steps) == 5
     assert steps[-1].jumped
     assert not steps[1].jumped
-    for done, data in enumerate(kept[1:-1], start=1):
-        again = path(method, state=decode(data))
+    for done in (1, 3):
+        again = path(method, state=decode(kept[done]))
         rest = again.follow(LOADS[done:])
         assert bits(rest) == bits(steps[done + 1 :])
 
@@ -60,7 +60,7 @@ def crack(name: str) -> CrackSolver:
     return cracks.solver(name, method, intensity_load(method.model, of.field, cracks.OPENING), max_states=8)
 
 
-@pytest.mark.parametrize("name", ["eam-fe", "sw-si-brittle"])
+@pytest.mark.parametrize("name", [pytest.param("eam-fe", marks=pytest.mark.slow), "sw-si-brittle"])
 def test_a_crack_goes_on_from_any_state(name):
     """Iron with analytic second derivatives; silicon by LAMMPS with differences of forces, taken anew where bonds change."""
     kept: list[bytes] = []
@@ -69,7 +69,7 @@ def test_a_crack_goes_on_from_any_state(name):
     states = list(follow(solver, first, keep=lambda state: kept.append(encode(state()))))
     assert len(states) == 8
     assert len(kept) == 7
-    for done in (1, 2, 5):
+    for done in (1, 5):
         again = crack(name)
         rest = list(follow(again, first, state=decode(kept[done - 1])))
         assert bits(rest) == bits(states[done:])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +61,10 @@ def left(folder: Path) -> dict[str, object]:
     if "path.csv" in found:
         found["path.csv"] = [line.rpartition(",")[0] for line in str(found["path.csv"]).splitlines()]
     results = json.loads((folder / "results.json").read_text())
-    results["quantities"] = [q for q in results["quantities"] if q["unit"] != "s"]
-    found["results.json"] = re.sub(r"[\d.]+ s inside", "", json.dumps(results))
+    for quantity in results["quantities"]:
+        if quantity["unit"] == "s" or "inside" in quantity["note"]:
+            quantity |= {"note": "", "value": None if quantity["unit"] == "s" else quantity["value"]}
+    found["results.json"] = results
     return found
 
 

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -145,6 +147,19 @@ def test_other_versions_are_warned_of_and_refused_when_strict(finished, tmp_path
     assert main(["rerun", str(run), "--strict", "--quiet"]) == 2
     assert "package numpy" in capsys.readouterr().err
     assert not (tmp_path / "run-rerun").exists()
+
+
+def test_the_script_of_the_page_works(finished, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("al", "again"):
+        shutil.copytree(finished / "run", tmp_path / "runs" / name)
+    page = (Path(__file__).parents[2] / "docs" / "provenance.md").read_text(encoding="utf-8")
+    exec(re.search(r"```python\n(.*?)```", page, re.S)[1], {})
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "[]"
+    assert str(finished / "case" / "crystal.xyz") in said[1]
+    assert said[2] == "16.0"
+    assert (tmp_path / "runs" / "both" / "comparison.html").is_file()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multiscale.cli import main
-from multiscale.config import CaseError
+from multiscale.config import CaseError, load_case
 from multiscale.sweep.config import ParameterModel, SweepCase
 from multiscale.sweep.design import points_of
 from multiscale.sweep.fields import FieldError, parse_path, path_text, with_fields
@@ -42,7 +42,9 @@ def planned(tmp_path):
     return read
 
 
-name = st.text(st.characters(blacklist_characters=".[]", blacklist_categories=("Cs", "Cc", "Z")), min_size=1, max_size=5)
+name = st.text(
+    st.characters(blacklist_characters=".[]", blacklist_categories=("Cs", "Cc", "Z")), min_size=1, max_size=5
+)
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)
@@ -69,7 +71,9 @@ def test_fields_are_set_in_mappings_lists_and_sections_that_are_missing():
 
 
 def test_a_grid_has_all_combinations_and_the_last_parameter_runs_fastest(planned):
-    plan = planned("parameters:\n  crystal.a: [4 angstrom, 0.41 nm]\n  s: {path: state.points, from: 9, to: 13, points: 3, integer: true}\n")
+    plan = planned(
+        "parameters:\n  crystal.a: [4 angstrom, 0.41 nm]\n  s: {path: state.points, from: 9, to: 13, points: 3, integer: true}\n"
+    )
     values = [(row.parameters["crystal.a"].value, row.parameters["s"].value) for row in plan.cases]
     assert values == [(pytest.approx(a), n) for a in (4.0, 4.1) for n in (9, 11, 13)]
     assert [(p.name, p.paths, p.unit) for p in plan.parameters] == [
@@ -88,7 +92,11 @@ def test_one_parameter_sets_several_fields(planned):
 @pytest.mark.parametrize("design", ["latin-hypercube", "sobol"])
 def test_samples_fill_their_ranges_and_come_again_by_their_seed(design):
     def drawn(seed):
-        axes = {"a": {"from": "1 nm", "to": "100 nm", "scale": "log"}, "b": {"from": 2, "to": 5, "integer": True}, "c": list("xy")}
+        axes = {
+            "a": {"from": "1 nm", "to": "100 nm", "scale": "log"},
+            "b": {"from": 2, "to": 5, "integer": True},
+            "c": list("xy"),
+        }
         sweep = SweepCase(case={}, design=design, samples=32, seed=seed, parameters=axes)
         return points_of(sweep)
 
@@ -115,7 +123,13 @@ def test_units_of_values():
     assert point_value("0.2 um", "nm").value == pytest.approx(200.0)
     assert unit_of(["0.9 K_G", "1.1 K_G"]) == "K_G"
     assert unit_of([1, 2.5]) == ""
-    assert unit_of(["200 nm", "1 GPa"]) is unit_of(["emt", "eam-al"]) is unit_of([1, "x"]) is unit_of([True, False]) is None
+    assert (
+        unit_of(["200 nm", "1 GPa"])
+        is unit_of(["emt", "eam-al"])
+        is unit_of([1, "x"])
+        is unit_of([True, False])
+        is None
+    )
     assert point_value({"calculator": "a:B"}, None).value == "a:B"
     assert point_value([1, 1, 1], None).text == "[1, 1, 1]"
 
@@ -155,26 +169,26 @@ MISTAKES = {
     "parameters:\n  crystal.aa: [4 angstrom]\n": "sweep.yaml:3:3: crystal.aa: unknown key 'aa'. Did you mean \"a\"?",
     "parameters:\n  crystall.a: [4 angstrom]\n": "sweep.yaml:3:3: crystall: unknown key 'crystall'. Did you mean \"crystal\"?",
     "parameters:\n  crystal.a: [4 angstrom, 4.1]\n": "sweep.yaml:3:27: crystal.a: 4.1 has no unit.",
-    "parameters:\n  crystal.a: {from: 4 angstrom, to: 5 GPa, points: 3}\n": "sweep.yaml:3:33: parameters.crystal.a.to: '5 GPa' has",
+    "parameters:\n  crystal.a: {from: 4 angstrom, to: 5 GPa, points: 3}\n": "sweep.yaml:3:33: parameters.crystal.a.to: '5 GPa'",
     "parameters:\n  crystal.a: {from: 4 nm, to: 3 nm, points: 3}\n": "sweep.yaml:3:27: parameters.crystal.a.to: the range ends",
     "parameters:\n  crystal.a: {from: 4 nm, too: 3 nm}\n": "sweep.yaml:3:27: parameters.crystal.a.too: unknown key 'too'",
-    "parameters:\n  crystal.a: {from: 4 nm, to: 5 nm}\n": "sweep.yaml:3:3: parameters.crystal.a: a grid needs the number of points",
+    "parameters:\n  crystal.a: {from: 4 nm, to: 5 nm}\n": "sweep.yaml:3:3: parameters.crystal.a: a grid needs the number",
     "parameters:\n  crystal.a: 4 nm\n": "sweep.yaml:3:3: parameters.crystal.a: 4 nm alone varies nothing",
     "parameters:\n  crystal.a: {values: [4 nm], labels: [a, b]}\n": "sweep.yaml:3:31: parameters.crystal.a.labels: 2 labels",
     "parameters:\n  a: {path: crystal..a, values: [4 nm]}\n": "sweep.yaml:3:7: parameters.a.path: 'crystal..a' is not a path",
     "parameters:\n  properties[3]: [lattice]\n": "sweep.yaml:3:3: properties has 1 item, counted from 0; there is no [3]",
     "parameters:\n  potentials: [emt, eam-all]\n": "sweep.yaml:3:21: potentials.eam-all: unknown potential 'eam-all'.",
-    "parameters:\n  crystal: [{element: Al}]\n  crystal.a: [4 nm]\n": "sweep.yaml:4:3: parameters.crystal.a: crystal.a and crystal set",
+    "parameters:\n  crystal: [{element: Al}]\n  crystal.a: [4 nm]\n": "sweep.yaml:4:3: parameters.crystal.a: crystal.a and",
     "parametres:\n  crystal.a: [4 nm]\n": "sweep.yaml:2:1: parametres: unknown key 'parametres'. Did you mean \"parameters\"?",
-    "case: cass.yaml\nparameters: {a: [1]}\n": "sweep.yaml:1:1: case: there is no case file .*Did you mean \"case.yaml\"?",
+    "case: cass.yaml\nparameters: {a: [1]}\n": 'sweep.yaml:1:1: case: there is no case file .*Did you mean "case.yaml"?',
     "case: {study: propertys}\nparameters: {a: [1]}\n": "sweep.yaml:1:8: study: unknown study 'propertys'. Did you mean",
     "study: properties\npotentials: emt # case: none\n": "sweep.yaml:1:1: study: this is a case, not a sweep.",
     "design: latin\n": "sweep.yaml:2:1: design: 'latin' is not one of the choices. Did you mean \"latin-hypercube\"?",
     "design: sobol\nsamples: 10\nparameters: {state.strain: {from: 0.02, to: 0.04}}\n": "sweep.yaml:3:1: samples: .*8 or 16",
-    "design: list\npoints: [{crystal.a: 4 nm}, {crystal.b: 4 nm}]\n": "sweep.yaml:3:30: points.1..crystal.b: .*mean \"crystal.a\"",
+    "design: list\npoints: [{crystal.a: 4 nm}, {crystal.b: 4 nm}]\n": 'sweep.yaml:3:30: points.1..crystal.b: .*mean "crystal.a"',
     "parameters: {state.points: [5]}\nrun: {time_limit: 20}\n": "sweep.yaml:3:7: run.time_limit: 20 has no unit.",
     "parameters: {state.points: [5]}\nrun: {cores: 1, ranks: 2}\n": "sweep.yaml:3:17: run.ranks: a case of 2 ranks never fits",
-    "parameters: {state.points: [5]}\nrun: {executor: slrum}\n": "sweep.yaml:3:7: run.executor: 'slrum' .*Did you mean \"slurm\"?",
+    "parameters: {state.points: [5]}\nrun: {executor: slrum}\n": "sweep.yaml:3:7: run.executor: 'slrum' .*slurm",
     "hello case:": "sweep.yaml:1:",
 }
 
@@ -183,7 +197,9 @@ MISTAKES = {
 def test_a_mistake_is_told_at_its_place(planned, text):
     with pytest.raises(CaseError) as caught:
         planned(text)
-    assert re.search(re.escape(MISTAKES[text]).replace(r"\.\*", ".*").replace(r"points\.1\.\.", "points.1.."), str(caught.value))
+    assert re.search(
+        re.escape(MISTAKES[text]).replace(r"\.\*", ".*").replace(r"points\.1\.\.", "points.1.."), str(caught.value)
+    )
 
 
 def test_a_mistake_of_some_combinations_says_which(planned):
@@ -201,6 +217,12 @@ def test_a_mistake_in_the_varied_case_is_told_in_its_own_file(tmp_path):
         read_plan(tmp_path / "sweep.yaml")
 
 
+def test_a_sweep_is_not_run_as_a_case(tmp_path):
+    (tmp_path / "sweep.yaml").write_text("case: case.yaml\nparameters: {state.points: [5, 7]}\n")
+    with pytest.raises(CaseError, match=r"sweep\.yaml:1:1: this is a sweep, not a case\. Write multiscale sweep "):
+        load_case(tmp_path / "sweep.yaml")
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.name)
 def test_the_examples_can_be_planned(path):
     assert len(read_plan(path).cases) >= 2
@@ -210,17 +232,23 @@ def test_every_key_is_documented_and_no_other():
     from multiscale.sweep.config import ClusterModel, RunModel
 
     rows = DOCS.read_text(encoding="utf-8").split("## Keys")[1].split("\n## ")[0].splitlines()
-    documented = {key for row in rows if row.startswith("| `") for key in re.findall(r"`([A-Za-z_.]+)`", row.split("|")[1])}
+    documented = {
+        key for row in rows if row.startswith("| `") for key in re.findall(r"`([A-Za-z_.]+)`", row.split("|")[1])
+    }
     top = {name for name in SweepCase.model_fields if name not in ("run", "cluster", "parameters")}
     nested = {f"parameters.NAME.{field.alias or name}" for name, field in ParameterModel.model_fields.items()}
-    nested |= {f"run.{name}" for name in RunModel.model_fields} | {f"cluster.{name}" for name in ClusterModel.model_fields}
+    nested |= {f"run.{name}" for name in RunModel.model_fields} | {
+        f"cluster.{name}" for name in ClusterModel.model_fields
+    }
     assert documented == top | nested
 
 
 def test_from_a_file_to_results_and_status_on_the_command_line(tmp_path, capsys):
     (tmp_path / "case.yaml").write_text(CASE)
     sweep, directory = tmp_path / "sweep.yaml", tmp_path / "out"
-    sweep.write_text("case: case.yaml\nparameters:\n  crystal.a: [3.9 angstrom, 4.1 angstrom]\nrun: {cores: 2, retries: 0}\n")
+    sweep.write_text(
+        "case: case.yaml\nparameters:\n  crystal.a: [3.9 angstrom, 4.1 angstrom]\nrun: {cores: 2, retries: 0}\n"
+    )
     assert main(["sweep", str(sweep), "--dry-run"]) == 0
     assert capsys.readouterr().out.count("crystal.a = ") == 2
     assert not directory.exists()
@@ -229,7 +257,9 @@ def test_from_a_file_to_results_and_status_on_the_command_line(tmp_path, capsys)
     with Ledger.read(directory) as ledger:
         rows = ledger.rows()
         found = [json.loads((ledger.run_directory(row) / "results.json").read_text()) for row in rows]
-    assert [q["value"] for q in found[0]["quantities"][:1]] == [pytest.approx(q["value"]) for q in found[1]["quantities"][:1]]
+    assert [q["value"] for q in found[0]["quantities"][:1]] == [
+        pytest.approx(q["value"]) for q in found[1]["quantities"][:1]
+    ]
     assert main(["sweep", "resume", str(directory)]) == 0
     assert all(row.attempts == 1 for row in rows)
     assert main(["sweep", "status", str(directory)]) == 0

@@ -3,19 +3,16 @@
 import os
 import stat
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from test_sweep_driver import PROGRAM, plan, starts, until
 
-from multiscale.config import CaseError
 from multiscale.errors import SweepError
 from multiscale.sweep import executors
 from multiscale.sweep.config import ClusterModel
 from multiscale.sweep.driver import Driver
 from multiscale.sweep.executors import LocalExecutor, make_executor, submission
-from multiscale.sweep.ledger import Ledger
 from multiscale.sweep.process import process_of
 
 SBATCH = """#!/bin/bash

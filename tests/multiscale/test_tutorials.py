@@ -193,7 +193,7 @@ def test_the_sweep_tutorial(tmp_path):
     for run in (tmp_path / "runs/cracks").rglob("results.json"):
         case = json.loads((run.parent / "run.json").read_text())["case"]
         rows = {row["name"]: row for row in json.loads(run.read_text())["quantities"]}
-        found[case["specimen"]["initial_crack"] / 10] = rows
+        found[float(case["specimen"]["initial_crack"].removesuffix(" nm"))] = rows
     assert sorted(found) == [float(row[0]) for row in table]
     for crack, load, _, advance in table:
         assert found[float(crack)]["largest load"]["value"] == pytest.approx(float(load), rel=1e-3)

@@ -22,6 +22,7 @@ from coupling.embedding.zone_region import ZoneRegion
 from coupling.errors import EmbeddingError
 from coupling.handshake import find_equilibrium, make_method
 from coupling.handshake.equilibrium import HandshakeOptions
+from multiscale.codec import decode, encode
 from tests.coupling.cracked_crystals import aluminium
 from tests.mpi import run_mpi
 
@@ -182,6 +183,26 @@ def test_a_state_can_be_taken_and_put_back():
     second = embedded.answer(MOVED + 0.01)
     assert second.energy == first.energy
     np.testing.assert_array_equal(second.gradient, first.gradient)
+
+
+def test_objects_made_anew_go_on_as_if_they_had_been_there():
+    """State in the middle of a way: the same answers to the last bit, and the same evaluations counted."""
+    one, other = sites(region_of(potential())), sites(region_of(potential()))
+    rng, way = np.random.default_rng(3), [MOVED]
+    for _ in range(6):
+        way.append(way[-1] + 0.02 * rng.standard_normal(way[-1].shape))
+    for places in way[:4]:
+        one.answer(places)
+    other.go_on(decode(encode(one.state())))
+    # The last place is known in both: no evaluation.
+    for places in way[3:]:
+        found, wanted = other.answer(places), one.answer(places)
+        assert found.energy == wanted.energy
+        assert np.array_equal(found.gradient, wanted.gradient)
+        assert np.array_equal(found.extra, wanted.extra)
+    for name in ("searches", "rounds", "local_calls"):
+        assert getattr(other.extra, name) == getattr(one.extra, name)
+    assert other.counter.calls == one.counter.calls
 
 
 def test_asking_again_costs_nothing_and_a_step_one_evaluation():
