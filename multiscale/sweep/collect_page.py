@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from atomistic.whole_file import put_whole, write_whole
+from atomistic.whole_file import PART, write_whole
 from multiscale.html_parts import badge, format_number, html_figure, html_page, html_sections, html_table, html_warnings
 from multiscale.progress import format_seconds
 from multiscale.scalars import Scalar
@@ -196,7 +196,10 @@ def _thumbnail(run: SweptRun, folder: Path) -> str | None:
                 small = image.convert("RGB").quantize(64)
         except OSError:  # a picture that is being written, or was cut by a kill
             return None
-        put_whole(target, lambda part: small.save(part, format="PNG"))
+        # Renamed, but not forced to the disk as tables are: one that a crash cuts is made again from the run's own.
+        part = target.with_name(f"{PART}{target.name}")
+        small.save(part, format="PNG")
+        part.replace(target)
     return target.name
 
 
