@@ -47,6 +47,11 @@ def _merges(lines: int) -> str:
     return text
 
 
+def _chain(link: str) -> str:
+    """A thousand anchors, each of which holds the one before."""
+    return "c0: &c0 {a: 1}\n" + "".join(f"c{k}: &c{k} {link.format(k - 1)}\n" for k in range(1, 1000))
+
+
 NUMBERS = [0, 1, -1, 3, 7, 10**6, 10**18, -(10**30), 10**400, 0.5, -2.5, 1e-300, 1e300, True, False, None]
 QUANTITIES = [
     "5 nm", "-5 nm", "0 nm", "nan nm", "inf nm", "1e400 nm", "1e-400 nm", "5", "5 furlong", "5 GPa", "5 nm^-3",
@@ -94,6 +99,8 @@ PIECES = [
 HEADS = [
     _laughs(9),
     _laughs(30),
+    _chain("[*c{}]"),
+    _chain("{{<<: *c{}}}"),
     _merges(9),
     "%YAML 1.1\n---\n",
     "%YAML 9.9\n---\n",

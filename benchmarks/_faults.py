@@ -149,7 +149,7 @@ FAULTS: dict[str, Fault] = {
         inject=("fail", "evaluation", 8), says=("failed on Cu", "RuntimeError: the engine fell over", RANK)
     ),
     "the potential raises in the zone": Fault(
-        inject=("fail", "loading", 9), rank="first", case="zone", kept=1, says=("fell over", "zone of atoms", "opening")
+        inject=("fail", "loading", 9), rank="first", case="zone", kept=1, says=("no equilib", "fell over", "zone of atoms")
     ),
     "the potential raises at a live facet": Fault(
         inject=("fail", "loading", 3), rank="first", ranks=(1,), case="live", kept=1,
@@ -166,7 +166,7 @@ FAULTS: dict[str, Fault] = {
         inject=("poison", "loading", 2), ranks=(2,), case="live", kept=1, says=("cell at opening", "finite number", "rank 1")
     ),
     "not a number in the zone": Fault(
-        inject=("poison", "loading", 9), rank="first", case="zone", kept=1, says=("not a finite number", "zone of atoms")
+        inject=("poison", "loading", 9), rank="first", case="zone", kept=1, says=("no equilib", "finite number", "zone of atoms")
     ),
     "LAMMPS loses atoms": Fault(inject=("lose_atoms", "evaluation", 4), case="lammps", says=("3 of", "atoms were lost", RANK)),
     "memory used up": Fault(inject=("exhaust", "evaluation", 8), says=("memory is used up", RANK, AGAIN)),

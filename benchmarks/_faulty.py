@@ -2,14 +2,15 @@
 
 python benchmarks/_faulty.py FAULT WHERE NUMBER RANK multiscale's arguments ...
 
-WHERE is "evaluation", "loading" (an evaluation there), "solution" (of a linear problem there), "step" (found there), "write"
-(of a checkpoint's file) or "phase" (as it begins), NUMBER which of them it is, from 1, RANK where; "nothing" is a fault too. The
-time at which it happens is written to the file that the variable FAULT_TIME names. Runs make no report, which would cost more
-than they do.
+WHERE is "evaluation", "loading" (evaluations there from that one on), "solution" (of a linear problem there), "step" (found
+there), "write" (of a checkpoint's file) or "phase" (as it begins), NUMBER which of them it is, from 1, RANK where; "nothing" is
+a fault too. The time at which it happens is written to the file that the variable FAULT_TIME names. Runs make no report, which
+would cost more than they do.
 """
 
 import ctypes
 import errno
+import importlib
 import os
 import resource
 import shutil
@@ -44,9 +45,7 @@ def exhaust_torch() -> None:
 
 
 def exhaust_cuda() -> None:
-    import torch
-
-    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+    raise sys.modules["torch"].OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
 
 def crash() -> None:
@@ -155,12 +154,14 @@ def inject(fault: str, where: str, number: int) -> None:
     from multiscale.progress import Progress
     from multiscale.run import RunDirectory
 
+    if fault == "exhaust_cuda":
+        importlib.import_module("torch")
     if where in ("evaluation", "loading"):
         counts = anything if where == "evaluation" else (lambda *arguments, **options: is_loading())
         if fault == "lose_atoms":
             before(LammpsCalculator, "_collect", number, lose_atoms, counts=counts)
         else:
-            within(Potential, number, ACTS[fault], counts=counts)
+            within(Potential, number, ACTS[fault], counts=counts, always=where == "loading")
     elif where == "solution":
         before(ReferenceMatrix, "solve", number, spoil, counts=lambda *arguments: is_loading())
     elif where == "step":
@@ -184,8 +185,9 @@ def is_loading() -> bool:
 
 
 def note_time() -> None:
-    """Write when it happens; while files can still be written."""
-    if name := os.environ.get("FAULT_TIME"):
+    """Write when it happens first; while files can still be written."""
+    name = os.environ.get("FAULT_TIME")
+    if name and not os.path.exists(name):
         with open(name, "w", encoding="utf-8") as stream:
             stream.write(repr(time.time()))
 
@@ -212,14 +214,16 @@ def before(
     setattr(owner, name, method)
 
 
-def within(potential: Any, number: int, act: Callable[[], None], *, counts: Callable[..., bool]) -> None:
-    """Act inside the engine of that evaluation; what it returns is spoilt where the act returns something."""
+def within(
+    potential: Any, number: int, act: Callable[[], None], *, counts: Callable[..., bool], always: bool = False
+) -> None:
+    """Act inside the engine of that evaluation, and of all that follow if always: a search may take one back."""
     bare, seen = potential._remembered, 0
 
     def remembered(self: Any, evaluate: Callable[[], Any], *asked: Any) -> Any:
         nonlocal seen
         seen += counts()
-        if seen != number:
+        if not (seen == number or (always and seen > number)):
             return bare(self, evaluate, *asked)
 
         def spoilt() -> Any:

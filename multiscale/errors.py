@@ -67,3 +67,7 @@ class RerunError(StudyError):
 
 class SweepError(StudyError):
     """A sweep that cannot be planned, gone on with or collected."""
+
+
+class SweepBrokenError(RuntimeError):
+    """A sweep that could not go on, for what is no mistake of its user: a full disk, a ledger that is gone."""

@@ -163,7 +163,10 @@ def _circumstances(error: BaseException) -> str:
     told = error.__dict__
     known = [f"rank {told['rank']}"] if "rank" in told else []
     known += [", within ".join(told["phases"])] if told.get("phases") else []
-    known += [str(told["place"])] if "place" in told else []
+    cause: BaseException | None = error
+    while cause is not None and "place" not in cause.__dict__:
+        cause = cause.__cause__
+    known += [] if cause is None else [str(cause.__dict__["place"])]
     return f" [{'; '.join(known)}]" if known else ""
 
 

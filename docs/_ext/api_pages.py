@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from docutils.nodes import literal_block
 from sphinx.addnodes import pending_xref
 
 ROOT = Path(__file__).parents[2]
@@ -116,9 +117,17 @@ def exact(app: Any, doctree: Any) -> None:
             node["reftarget"] = homes().get(node["reftarget"], node["reftarget"])
 
 
+def coloured(app: Any, doctree: Any) -> None:
+    """Indented blocks that begin with an import are Python; what else is indented (commands, formulas, output) stays plain."""
+    for node in doctree.findall(literal_block):
+        if node.get("language") == "none" and re.match(r"(from|import) \w", node.astext()):
+            node["language"] = "python"
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Hook into Sphinx."""
     app.connect("builder-inited", write_pages)
     app.connect("autodoc-process-docstring", ready, priority=400)
     app.connect("doctree-read", exact)
+    app.connect("doctree-read", coloured)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -129,8 +129,7 @@ class _Composer:
                 place=place,
             )
         if len(self._open) == LARGEST_DEPTH:
-            fix = f"Nest at most {LARGEST_DEPTH} mappings and lists; a case needs about 6"
-            raise YamlTextError("mappings and lists are nested too deeply here", fix, place=place)
+            raise _too_deep(place)
         self._open.append(event.anchor)
         node = self._composed(event, place)
         self._open.pop()
@@ -171,18 +170,24 @@ class _Builder:
     def value(self, node: _Node, path: Keys) -> Any:
         """What a node at ``path`` holds."""
         self._places.setdefault(path, node.place)
+        self._counted(node, depth=len(path))
+        if node.kind is dict:
+            return self._mapping(node, path)
+        if node.kind is list:
+            return [self.value(item, (*path, index)) for index, item in enumerate(node.items)]
+        return _scalar(node, path)
+
+    def _counted(self, node: _Node, *, depth: int) -> None:
+        """Refuse more values, or deeper ones, than a case has: by aliases few lines may stand for any number."""
         self._count += 1
+        if depth > LARGEST_DEPTH:
+            raise _too_deep(node.place)
         if self._count > LARGEST_COUNT:
             raise YamlTextError(
                 f"the case holds more than {LARGEST_COUNT:,} values, all that aliases repeat counted",
                 "Write fewer; tables belong into files of their own",
                 place=node.place,
             )
-        if node.kind is dict:
-            return self._mapping(node, path)
-        if node.kind is list:
-            return [self.value(item, (*path, index)) for index, item in enumerate(node.items)]
-        return _scalar(node, path)
 
     def _mapping(self, node: _Node, path: Keys) -> dict:
         data: dict = {}
@@ -205,16 +210,14 @@ class _Builder:
         self._places.setdefault((*path, key), key_node.place)
         return self.value(value_node, (*path, key))
 
-    def _flat(self, node: _Node, path: Keys) -> Iterator[tuple[_Node, _Node]]:
+    def _flat(self, node: _Node, path: Keys, depth: int = 0) -> Iterator[tuple[_Node, _Node]]:
         """Pairs of a merged mapping, its own first, then those that it merges itself."""
-        self._count += 1
-        if self._count > LARGEST_COUNT:
-            raise YamlTextError("merge keys repeat more than a case can hold", "Write it out", place=node.place)
+        self._counted(node, depth=depth)
         yield from (pair for pair in node.pairs if not pair[0].merges)
         for key_node, value_node in node.pairs:
             if key_node.merges:
                 for other in _mappings(value_node, path):
-                    yield from self._flat(other, path)
+                    yield from self._flat(other, path, depth + 1)
 
 
 def _mappings(node: _Node, path: Keys) -> list[_Node]:
@@ -230,8 +233,8 @@ def _key(node: _Node, path: Keys) -> str | int:
     key = _scalar(node, path) if node.kind is str else node.kind()
     if isinstance(key, str) or type(key) is int:
         return key
-    shown = {dict: "a mapping", list: "a list"}.get(node.kind, f"the value {node.text!r}")
-    cause = f"{shown} as a key is not text"
+    kinds: dict[type, str] = {dict: "a mapping", list: "a list", str: f"the value {node.text!r}"}
+    cause = f"{kinds[node.kind]} as a key is not text"
     raise YamlTextError(cause, "Write a name as the key, in quotes where need be", place=node.place, keys=path)
 
 
@@ -259,6 +262,11 @@ def _integer(text: str, place: tuple[int, int], path: Keys) -> int:
         shown = text if len(text) < 32 else f"{text[:12]}... of {len(text)} digits"
         raise YamlTextError(f"the number {shown} is too large", "Write a smaller one", place=place, keys=path)
     return number
+
+
+def _too_deep(place: tuple[int, int]) -> YamlTextError:
+    fix = f"Nest at most {LARGEST_DEPTH} mappings and lists; a case needs about 6"
+    return YamlTextError("mappings and lists are nested too deeply here", fix, place=place)
 
 
 def _place(mark: Any) -> tuple[int, int]:

@@ -103,7 +103,7 @@ def forecast(
     """
     stages = forecast_stages(survey.stages, coefficients, speed=speed)
     crowding = coefficients[CROWDING].value if CROWDING in coefficients else 0.0
-    bytes_each = peak_memory_of(survey, coefficients.get(memory_key(survey.kind)))
+    bytes_each = peak_memory_of(survey, _memory(survey.kind, coefficients))
     layouts = []
     for count in sorted(set(ranks)):
         slower = survey.members * (1.0 + crowding * (count - 1))
@@ -154,6 +154,11 @@ def forecast_stages(
 def memory_key(kind: str) -> str:
     """The coefficient of the memory of a kind of run."""
     return f"memory.{kind}"
+
+
+def _memory(kind: str, coefficients: Mapping[str, Coefficient]) -> Coefficient | None:
+    """The memory of a kind of run, or of its study where no run of the kind is known."""
+    return coefficients.get(memory_key(kind), coefficients.get(memory_key(kind.partition(".")[0])))
 
 
 def memory_driver(unknowns: int) -> float:

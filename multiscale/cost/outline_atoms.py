@@ -22,7 +22,7 @@ from multiscale.studies.properties import REFUSALS, expected_work, load_all, req
 #: Exponents of the time over the atoms: of potentials, and of quantum engines whose time nobody has measured at two sizes.
 _LINEAR, _QUANTUM, _CUBIC = 1.0, 2.0, 3.0
 #: Seconds that an evaluation may take to be measured; how much larger the next one must be to tell more.
-_PATIENCE, _STRIDE = 3.0, 1.5
+_PATIENCE, _STRIDE = 1.0, 2.5
 #: Independent structures of a crystal's properties, about, that ranks share.
 _CELLS = 12
 

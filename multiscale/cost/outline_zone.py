@@ -9,10 +9,17 @@ from mpi4py import MPI
 
 from coupling.crack.method import CrackForces
 from coupling.handshake import make_method
+from coupling.handshake.clamped import Clamped
 from multiscale.config import DefectCase, DipoleModel, FollowModel, FractureCase
-from multiscale.cost.survey import TINY, Survey, pieces_of
-from multiscale.studies.all_atoms import count_atoms, refuse_too_many
-from multiscale.studies.coupled_zone import build_model, characterise_crystal, plan_zone
+from multiscale.cost.survey import TINY, Call, Survey, pieces_of
+from multiscale.studies.all_atoms import all_atoms_model, count_atoms, refuse_too_many
+from multiscale.studies.coupled_zone import (
+    CrystalCharacter,
+    ZonePlan,
+    build_model,
+    characterise_crystal,
+    plan_zone,
+)
 from multiscale.studies.crack_references import find_references
 from multiscale.studies.crack_system import build_crack, characterise_crack, plan_crack
 from multiscale.studies.embedded_cases import embed_crack, embed_defect
@@ -21,6 +28,8 @@ from multiscale.studies.embedded_cases import embed_crack, embed_defect
 _ENDS = 1
 #: Displacements of an atom.
 _COMPONENTS = 3
+#: Seconds that a call of all atoms may take to be made.
+_PATIENCE = 4.0
 
 
 def outline_defect(case: DefectCase, survey: Survey, comm: MPI.Comm) -> None:
@@ -51,15 +60,30 @@ def outline_defect(case: DefectCase, survey: Survey, comm: MPI.Comm) -> None:
         survey.add("energy", "calls", "defect.energy.calls", driver=case.output.closure_points + _ENDS, **calls)
         survey.add("energy", "rest", "defect.rest", driver=survey.unknowns)
     if case.compare.all_atoms:
-        whole = count_atoms(character, plan)
-        scale = whole / max(call.atoms, 1.0)
-        survey.unknowns, survey.kind = _COMPONENTS * whole, "defect.all atoms"
-        survey.sizes["atoms of the comparison"] = f"{whole:,}"
-        calls |= {"atoms": whole, "seconds": call.seconds * scale}
-        survey.add("all atoms", "calls", f"defect.all atoms.{what}.calls", **calls)
-        survey.add("all atoms", "rest", "defect.rest", driver=_COMPONENTS * whole)
+        _all_atoms(case, character, plan, call, what, survey, comm)
     if case.embedding is not None:
         survey.missing.append("states that the quantum engine evaluates apart")
+
+
+def _all_atoms(
+    case: DefectCase, character: CrystalCharacter, plan: ZonePlan, call: Call, what: str, survey: Survey, comm: MPI.Comm
+) -> None:
+    """The comparison: one call of all atoms is made where it is quick, since large structures leave the processor's caches."""
+    count = count_atoms(character, plan)
+    seconds = call.seconds * count / max(call.atoms, 1.0)
+    if seconds < _PATIENCE:
+        with survey.own("all atoms"):
+            whole = all_atoms_model(case, character, plan, comm)
+        method = Clamped(whole)
+        survey.kind = "defect"
+        found = survey.call(lambda k: method.evaluate(np.full(method.shape, k * TINY)), least=0.0)
+        count, seconds, survey.unknowns = round(found.atoms), found.seconds, int(np.prod(method.shape))
+    else:
+        survey.kind, survey.unknowns = "defect.all atoms", _COMPONENTS * count
+    survey.sizes["atoms of the comparison"] = f"{count:,}"
+    calls = {"atoms": count, "seconds": seconds, "pieces": pieces_of(character.potential)}
+    survey.add("all atoms", "calls", f"defect.all atoms.{what}.calls", **calls)
+    survey.add("all atoms", "rest", "defect.rest", driver=survey.unknowns)
 
 
 def outline_fracture(case: FractureCase, survey: Survey, comm: MPI.Comm) -> None:

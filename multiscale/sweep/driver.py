@@ -13,10 +13,11 @@ import queue
 import re
 import signal
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import Any, Self
 
 from atomistic.whole_file import write_whole
 from multiscale.config.caches import make_caches
-from multiscale.errors import SweepError
+from multiscale.errors import SweepBrokenError, SweepError
 from multiscale.sweep.config import ClusterModel, RunModel
 from multiscale.sweep.executors import CaseExecutor, make_executor, resources
 from multiscale.sweep.ledger import CaseRow, Ledger, counts
@@ -179,6 +180,10 @@ class Driver:
 
         Returns:
             How many cases have which status, and whether it was stopped.
+
+        Raises:
+            SweepError: a case that never fits, or an executor that is not installed.
+            SweepBrokenError: the disk or the ledger fails.
         """
         rows = [row for row in self.ledger.rows() if row.planned]
         self._cores = self._budget(rows)
@@ -188,6 +193,12 @@ class Driver:
             try:
                 self._recover(rows)
                 self._loop()
+            except (OSError, sqlite3.Error) as error:
+                self._abandon()
+                raise SweepBrokenError(
+                    f"the sweep in {self.directory} cannot go on: {error}. Its cases were asked to stop and keep what they have; "
+                    "make room or mend the disk, then give the same command again"
+                ) from error
             finally:
                 self._executor.shutdown(wait=self._owned, cancel_futures=False)
         found = counts(row for row in self.ledger.rows() if row.planned)
@@ -344,6 +355,13 @@ class Driver:
         for digest, job in self._jobs.items():
             if (kill or digest not in self._asked) and ask_to_stop(self._home(job.row), kill=kill):
                 self._asked.add(digest)
+
+    def _abandon(self) -> None:
+        """Let nothing run on that nobody keeps a ledger of."""
+        self._stops, self._since = 1, time.monotonic()
+        while self._owned and not all(job.future.done() for job in self._jobs.values()):
+            self._stop_all()
+            wait([job.future for job in self._jobs.values()], timeout=LOOK)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

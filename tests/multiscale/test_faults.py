@@ -59,17 +59,26 @@ def test_an_error_says_what_to_do_and_has_its_code(directory, error, code, words
 
 def test_an_error_knows_its_phases_its_rank_and_its_place():
     progress = Progress.silent()
-    with pytest.raises(EvaluationError) as caught, progress.phase("loading", total=6) as phase:
-        phase.advance(2, "opening 1 Å")
-        assert progress.stand() == "loading, after 2 of 6: opening 1 Å"
-        with progress.phase("cells"):
-            assert progress.stand().startswith("cells, within loading")
-            raise EvaluationError("lost atoms (on rank 1)")
+
+    def fail():
+        with progress.phase("loading", total=6) as phase:
+            phase.advance(2, "opening 1 Å")
+            assert progress.stand() == "loading, after 2 of 6: opening 1 Å"
+            with progress.phase("cells"):
+                assert progress.stand().startswith("cells, within loading")
+                raise EvaluationError("lost atoms (on rank 1)")
+
+    with pytest.raises(EvaluationError) as caught:
+        fail()
     caught.value.__dict__.update(rank=1, place="the zone of atoms")
     assert failures.message(caught.value) == (
         "lost atoms [rank 1; cells, within loading, after 2 of 6: opening 1 Å; the zone of atoms]"
     )
     assert progress.stand() == ""
+    # The place is that of what has led to an error.
+    other = EvaluationError("no equilibrium")
+    other.__cause__ = caught.value
+    assert failures.message(other) == "no equilibrium [the zone of atoms]"
 
 
 def test_the_rank_whose_error_it_is_speaks():
@@ -194,7 +203,7 @@ def test_one_rank_that_fails_in_a_step_ends_the_run(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["disk full at a step", "a rank is killed", "not a number at a live facet"])
+@pytest.mark.parametrize("name", ["disk full at a checkpoint", "not a number at a live facet"])
 def test_what_was_committed_survives_a_fault(tmp_path, name):
     for ranks in FAULTS[name].ranks:
         assert Bench(tmp_path).attempt(name, ranks).complaints == []

@@ -94,10 +94,10 @@ def test_aliases_and_merge_keys_are_copied_out_and_keep_their_places():
 
 def test_a_few_aliases_do_not_become_millions(tmp_path):
     path = tmp_path / "case.yaml"
-    for head in HEADS[:3]:  # billion laughs, with lists and merge keys
+    for head in (HEADS[0], HEADS[1], HEADS[4]):  # billion laughs, with lists and with merge keys
         path.write_text(head + "study: adhesion\n")
         began = time.process_time()
-        with pytest.raises(CaseError, match=r"case.yaml:[0-9]+:[0-9]+: .*(more than|repeat)"):
+        with pytest.raises(CaseError, match=r"case.yaml:[0-9]+:[0-9]+: .*more than 100,000 values"):
             load_case(path)
         assert time.process_time() - began < 5.0
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from multiscale.errors import SweepError
+from multiscale.errors import SweepBrokenError, SweepError
 from multiscale.sweep.config import ClusterModel, RunModel
 from multiscale.sweep.driver import Driver, case_text
 from multiscale.sweep.ledger import CaseRow, Ledger, Parameter, PointValue
@@ -151,6 +152,24 @@ def test_two_drivers_do_not_work_on_one_sweep(tmp_path):
         Driver(tmp_path).__enter__()
     with Driver(tmp_path):
         pass
+
+
+def test_a_full_disk_ends_the_sweep_with_a_message_and_its_cases_well(tmp_path, monkeypatch):
+    begin = Ledger.begin
+
+    def full(ledger, digest, **given):
+        if digest.endswith("1"):
+            raise sqlite3.OperationalError("database or disk is full")
+        return begin(ledger, digest, **given)
+
+    monkeypatch.setattr(Ledger, "begin", full)
+    with pytest.raises(SweepBrokenError, match="cannot go on: database or disk is full"):
+        drive(tmp_path, plan({"steps": 60}, {}))
+    assert not is_running(tmp_path / "cases" / f"{0:016x}")
+    monkeypatch.undo()
+    summary, rows = drive(tmp_path)
+    assert summary.counts == {"DONE": 2}
+    assert [row.attempts for row in rows] == [2, 1]
 
 
 def test_a_lost_ledger_is_made_again_from_the_directories(tmp_path):
