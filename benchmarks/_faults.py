@@ -219,7 +219,7 @@ FAULTS: dict[str, Fault] = {
         inject=("fill", "write", 5), rank="first", kept=2, says=("cannot be written", "step 2 of loading", "Make room", AGAIN)
     ),
     "disk full at the results": Fault(
-        inject=("fill", "phase", 6), rank="first", kept=STEPS, says=("cannot be written", "Make room", AGAIN)
+        inject=("fill", "phase", 7), rank="first", kept=STEPS, says=("cannot be written", "Make room", AGAIN)
     ),
     "read-only disk at a checkpoint": Fault(inject=("refuse", "write", 5), rank="first", kept=2, says=("Read-only",)),
     "run directory removed": Fault(
@@ -357,9 +357,7 @@ class Bench:
         code, said, ended = call(line, folder=folder, redirect=fault.redirect)
         when = folder / "time"
         seconds = ended - (float(when.read_text()) if when.exists() and when.stat().st_size else began)
-        complaints = (
-            [] if fault.redirect.startswith("2") else list(_complaints(fault, code, said, rank if ranks > 1 else None))
-        )
+        complaints = _complaints(fault, code, said, rank if ranks > 1 else None)
         if fault.inject[0] != "nothing" and not when.exists():
             complaints.append("the fault was never met")
         if when.exists() and seconds > fault.patience:

@@ -104,7 +104,8 @@ def killed_sweep(folder: Path, cases: int) -> dict[str, float | int]:
         wanted = len(known) + chance.randint(max(1, cases // 20), max(2, cases // 4))
         while len(finished(directory)) < wanted and driver.poll() is None:
             time.sleep(0.5)
-        time.sleep(chance.uniform(0.0, 3.0))
+        durations = [row.seconds for row in rows_of(directory) if row.seconds] or [3.0]
+        time.sleep(chance.uniform(0.0, 2.0 * sum(durations) / len(durations)))
         if driver.poll() is not None:
             break
         driver.send_signal(signal.SIGKILL)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -198,6 +198,7 @@ class Checkpoints:
         while number < FORMAT and number in MIGRATIONS:
             found = MIGRATIONS[number](found)
             number = found["format"]
+        entries = found["entries"]
         if number != FORMAT:
             age = "a later" if number > FORMAT else "an earlier"
             raise CheckpointError(
@@ -208,7 +209,16 @@ class Checkpoints:
             raise CheckpointError(
                 f"{self.folder} holds states of another case than the one in run.json. Begin the run again with --force"
             )
-        self._manifest = found
+        # A state that is damaged is passed over for the one before it, and what was written after that one is written again.
+        while len(entries) > 1 and not self._intact(entries[-1]) and entries[-2]["keeper"] == entries[-1]["keeper"]:
+            entries.pop()
+        self._manifest = {**found, "entries": entries}
+
+    def _intact(self, entry: Mapping[str, Any]) -> bool:
+        try:
+            return hashlib.sha256((self.folder / entry["file"]).read_bytes()).hexdigest() == entry["sha256"]
+        except OSError:
+            return False
 
     def _together(self, act: Callable[[], None]) -> None:
         """Do something on rank 0; what goes wrong there is raised on all ranks."""

@@ -170,12 +170,14 @@ class RunDirectory:
         """
         self._checkpoints = checkpoints
         latest = checkpoints.latest
+        events, resumed = self.file("events.jsonl"), "resumed" in self._record
         if latest is not None:
             self._began = time.time() - float(latest.get("seconds", 0.0))
-            events = self.file("events.jsonl")
-            if self.writes and events.exists():
-                os.truncate(events, min(int(latest.get("events", 0)), events.stat().st_size))
-        if "resumed" in self._record:
+        if self.writes and resumed and events.exists():
+            # Without a state everything is told again, but that the run was started.
+            told = len(events.read_bytes().split(b"\n", 1)[0]) + 1 if latest is None else int(latest.get("events", 0))
+            os.truncate(events, min(told, events.stat().st_size))
+        if resumed:
             self.event("run_resumed", times=len(self._record["resumed"]))
         self._retold = None if latest is None else str(latest["keeper"])
 

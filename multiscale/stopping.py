@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -81,6 +83,9 @@ class Stopper:
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
+        _keep_petsc_from_signals()
+        # PETSc took SIGPIPE from Python, which ignores it, and dies of it: a reader who goes must not end the run.
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         before = {number: signal.signal(number, self._hear) for number in SIGNALS}
         token = _PRESENT.set(self)
         try:
@@ -103,3 +108,10 @@ _PRESENT: ContextVar[Stopper | None] = ContextVar("stopper", default=None)
 def present_stopper() -> Stopper | None:
     """The stopper of the run within which another one begins; None outside of any."""
     return _PRESENT.get()
+
+
+def _keep_petsc_from_signals() -> None:
+    """PETSc, where it is first imported while a run listens, would take SIGTERM for itself, and abort."""
+    options = os.environ.get("PETSC_OPTIONS", "")
+    if "petsc4py.PETSc" not in sys.modules and "-no_signal_handler" not in options:
+        os.environ["PETSC_OPTIONS"] = f"{options} -no_signal_handler".strip()

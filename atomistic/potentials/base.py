@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from ase.calculators.calculator import PropertyNotImplementedError, all_changes
 from ase.data import chemical_symbols
 from ase.stress import voigt_6_to_full_3x3_stress
 from mpi4py import MPI
@@ -253,8 +253,9 @@ class Potential:
             def evaluate() -> Answer:
                 nonlocal made
                 made = True
-                # Told that all is new, engines drop lists and orders of sums that depend on where atoms were before: the answer is
-                # then one of the structure alone, and a resumed run goes on to the last bit. Electrons may begin where they were.
+                # Told that all is new, engines drop lists and orders of sums that depend on where atoms were before: the answer
+                # is then one of the structure alone, and a resumed run goes on to the last bit. Electrons may begin where they
+                # were.
                 bare(atoms, list(properties), system_changes if self.capabilities.electronic else all_changes)
                 return {
                     key: value for key, value in calculator.results.items() if np.asarray(value).dtype.kind in "fiub"

@@ -41,7 +41,7 @@ from multiscale.sweep.process import (
     now,
     run_case,
 )
-from multiscale.sweep.verdict import ASKED, EXIT_MISTAKE, judged, run_record
+from multiscale.sweep.verdict import ASKED, EXIT_MISTAKE, is_complete, judged, run_record
 
 LOCK = "sweep.lock"
 WAITS = "stopped; goes on where it was when the sweep does"
@@ -228,9 +228,7 @@ class Driver:
         for row in rows:
             if row.status == "RUNNING":
                 self._take_over(row)
-            elif (
-                row.status == "PENDING" and run_record(self._home(row)).get("status") == "finished" and not row.attempts
-            ):
+            elif row.status == "PENDING" and is_complete(self._home(row)) and not row.attempts:
                 # A ledger that was lost: the directories know.
                 self.ledger.settle(row.hash, status="DONE", reason=None)
                 self._tell("found", self.ledger.row(row.hash))

@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from multiscale.sweep.verdict import ASKED, judged, run_record
+from multiscale.sweep.verdict import ASKED, is_complete, judged, run_record
 
 MPI_VARIABLES = ("PMI_", "PMIX_", "OMPI_COMM_WORLD_", "HYDI_")
 """What a launcher tells its ranks; a case that inherits it would take itself for one of them."""
@@ -68,7 +68,7 @@ class CaseOutcome:
         status: DONE, FAILED, TIMEOUT, or STOPPED, which can go on.
         reason: why, in a line; None for DONE.
         exit_code: negative for a signal; None where nobody of ours saw it.
-        action: run or resume; None where it was found running or finished.
+        action: run, resume or report; None where it was found running or finished.
         pid, host, started, finished, seconds: of the process.
         progressed: whether there is a newer state to go on from than before.
     """
@@ -101,7 +101,7 @@ def run_case(task: CaseTask) -> CaseOutcome:
     try:
         if not _locked(lock):
             return _waited_for(task, directory, lock)
-        if run_record(directory).get("status") == "finished":
+        if is_complete(directory):
             return CaseOutcome(status="DONE")
         return _started(task, directory, lock)
     finally:
@@ -186,7 +186,7 @@ def _locked(lock: int) -> bool:
 
 def _started(task: CaseTask, directory: Path, lock: int) -> CaseOutcome:
     """Start the process and see it through."""
-    resumes = has_state(directory) and not task.anew
+    action = _action(task, directory)
     before, started, host = _fingerprint(directory), now(), socket.gethostname()
     begun = time.perf_counter()
     log = directory / "output.txt"
@@ -194,7 +194,7 @@ def _started(task: CaseTask, directory: Path, lock: int) -> CaseOutcome:
         said = output.tell()
         words = ["/bin/sh", "-c", _START, "sh", host, started, str(directory / "process.json")]
         process = subprocess.Popen(
-            [*words, *command(task, resumes=resumes)],
+            [*words, *command(task, action)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -213,7 +213,7 @@ def _started(task: CaseTask, directory: Path, lock: int) -> CaseOutcome:
         status=status,
         reason=reason,
         exit_code=process.returncode,
-        action="resume" if resumes else "run",
+        action=action,
         pid=process.pid,
         host=host,
         started=started,
@@ -223,12 +223,21 @@ def _started(task: CaseTask, directory: Path, lock: int) -> CaseOutcome:
     )
 
 
-def command(task: CaseTask, *, resumes: bool) -> list[str]:
-    """The command that runs a case, as a person would write it."""
+def _action(task: CaseTask, directory: Path) -> str:
+    """What a case needs: its report, where a kill left it without one; to go on; or to begin."""
+    if run_record(directory).get("status") == "finished":
+        return "report"
+    return "resume" if has_state(directory) and not task.anew else "run"
+
+
+def command(task: CaseTask, action: str) -> list[str]:
+    """The command that does it, as a person would write it."""
     directory = Path(task.directory)
     words, run = list(task.program), directory / "run"
-    if resumes:
-        words += ["resume", str(run)]
+    if action == "report":
+        return [*words, action, str(run)]
+    if action == "resume":
+        words += [action, str(run)]
     else:
         words += ["run", str(directory / "case.yaml"), "-o", str(run), *(["--force"] if run.exists() else [])]
     if task.ranks == 1:

@@ -22,6 +22,11 @@ def run_record(directory: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def is_complete(directory: Path) -> bool:
+    """Whether a case is finished and has its report: a kill may fall between."""
+    return run_record(directory).get("status") == "finished" and (directory / "run" / "report.html").is_file()
+
+
 def judged(directory: Path, exit_code: int | None, *, said: int | None) -> tuple[str, str | None]:
     """What the end of a process means for its case: a status, and the reason where it is not DONE.
 
@@ -32,6 +37,8 @@ def judged(directory: Path, exit_code: int | None, *, said: int | None) -> tuple
     """
     record = run_record(directory)
     if record.get("status") == "finished":
+        if exit_code is None and not is_complete(directory):
+            return "STOPPED", "its results are there; its report is still to be made"
         if exit_code in (None, EXIT_DONE):
             return "DONE", None
         return "DONE", f"its results were written; then it ended with {_ending(exit_code)}"

@@ -16,6 +16,9 @@ STEP = 0.05
 def main(home: Path, action: str) -> int:
     text = (home / "case.yaml").read_text()
     behaviour = json.loads(next(line for line in text.splitlines() if line.startswith("behaviour:")).partition(":")[2])
+    if action == "report":
+        (home / "run" / "report.html").touch()
+        return 0
     run, state = home / "run", home / "run" / "checkpoint" / "manifest.json"
     run.mkdir(exist_ok=True)
     step = json.loads(state.read_text())["step"] if action == "resume" else 0
@@ -46,6 +49,8 @@ def main(home: Path, action: str) -> int:
             return 75
     write(run / "run.json", {"status": "finished", "finished": "2026-01-01T00:00:00+00:00"})
     state.unlink(missing_ok=True)
+    if not behaviour.get("no_report"):
+        (run / "report.html").touch()
     return 0
 
 

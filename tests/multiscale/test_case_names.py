@@ -17,6 +17,7 @@ from multiscale.config import CaseError, load_case
 from multiscale.config.caches import make_caches
 from multiscale.spread import members_of
 from multiscale.studies import runner
+from multiscale.sweep.plan import read_plan
 
 ODD = """\
 study: properties
@@ -182,3 +183,18 @@ def test_the_name_of_a_case_file_leads_nowhere_else(tmp_path, monkeypatch, capsy
     assert main(["run", "...yaml", "--quiet"]) == 2
     assert f"{tmp_path / 'runs' / 'case'} is a file" in capsys.readouterr().err
     assert below(tmp_path) == {"...yaml", "runs", "runs/case"}
+
+
+@pytest.mark.parametrize(("cache", "fine"), [("quantum", True), ("../elsewhere", False)])
+def test_the_cases_of_a_sweep_keep_to_its_folder(tmp_path, cache, fine):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "case.yaml").write_text(EMBEDDING.replace("CACHE", cache))
+    (home / "sweep.yaml").write_text("case: case.yaml\nparameters: {structure.rattle: [0.1 angstrom, 0.2 angstrom]}\n")
+    if fine:
+        cases = read_plan(home / "sweep.yaml").cases
+        assert {row.data["embedding"]["cache"] for row in cases} == {str(home / "quantum")}
+    else:
+        with pytest.raises(ValueError, match=r"embedding.cache: .* lies outside"):
+            read_plan(home / "sweep.yaml")
+    assert below(tmp_path) == {"home", "home/case.yaml", "home/sweep.yaml"}

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from synthetic import make_run
 
-from multiscale.plots import draw_load_opening, draw_separation, draw_specimen, draw_stacks, house_style, read_run
 from multiscale.html_parts import format_number
+from multiscale.plots import draw_load_opening, draw_separation, draw_specimen, draw_stacks, house_style, read_run
 from multiscale.report import NotARunError, make_report
 
 FIGURES = {"separation.png", "stacks.png", "load_opening.png", "specimen.png", "energy.png"}

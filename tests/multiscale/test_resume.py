@@ -29,6 +29,7 @@ from multiscale.run import RunDirectory, RunExistsError
 from multiscale.stopping import Stopper
 from multiscale.studies import launch
 from multiscale.survival import RunOptions, run_options
+from tests.mpi import run_mpi
 
 CASE = {
     "potential": "eam-al",
@@ -284,6 +285,24 @@ def test_a_file_a_signal_and_the_clock_ask_to_stop(tmp_path):
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_petsc_does_not_take_the_signals(tmp_path):
+    code = f"""
+        import os, signal, sys
+        from pathlib import Path
+        from multiscale.stopping import Stopper
+        stopper = Stopper(Path({str(tmp_path)!r}))
+        assert "petsc4py.PETSc" not in sys.modules
+        with stopper.listening():
+            from mpi4py import MPI
+            import dolfinx
+            from petsc4py import PETSc
+            PETSc.Sys.getVersion()
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stopper.reason() == "by SIGTERM", stopper.reason()
+    """
+    run_mpi(1, code)
 
 
 @pytest.fixture

@@ -172,6 +172,14 @@ def test_a_full_disk_ends_the_sweep_with_a_message_and_its_cases_well(tmp_path, 
     assert [row.attempts for row in rows] == [2, 1]
 
 
+def test_a_case_that_was_killed_before_its_report_gets_it_and_does_not_run_again(tmp_path):
+    drive(tmp_path, plan({"no_report": True}))
+    (tmp_path / "sweep.sqlite").unlink()
+    _, rows = drive(tmp_path, plan({"no_report": True}))
+    assert (rows[0].status, starts(tmp_path)) == ("DONE", ["run 0"])
+    assert (tmp_path / rows[0].directory / "run" / "report.html").exists()
+
+
 def test_a_lost_ledger_is_made_again_from_the_directories(tmp_path):
     planned = plan({"steps": 1}, {"fails": 1})
     drive(tmp_path, planned)
