@@ -105,8 +105,17 @@ def prepared(lines: list[str]) -> list[str]:
 
 
 def ready(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Rewrite the lines of one docstring, before napoleon reads its sections."""
+    """Rewrite the lines of one docstring, before napoleon reads its sections; an attribute's has none."""
     lines[:] = prepared(lines)
+    if what in ("attribute", "property", "data"):
+        # napoleon, which comes next, would take all before a colon for a type.
+        app.api_attribute = list(lines)
+
+
+def as_it_was(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Undo what napoleon made of an attribute."""
+    if what in ("attribute", "property", "data"):
+        lines[:] = app.api_attribute
 
 
 def exact(app: Any, doctree: Any) -> None:
@@ -128,6 +137,7 @@ def setup(app: Any) -> dict[str, bool]:
     """Hook into Sphinx."""
     app.connect("builder-inited", write_pages)
     app.connect("autodoc-process-docstring", ready, priority=400)
+    app.connect("autodoc-process-docstring", as_it_was, priority=600)
     app.connect("doctree-read", exact)
     app.connect("doctree-read", coloured)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
