@@ -53,7 +53,7 @@ SUBJECTS = {
     "learning_gpaw": "SevenNet-0 taught by shipped PBE answers (GPAW): rigid separation of Al(111). Target: PBE's own curve.",
     "excerpt": "Forces in the middle of a piece cut from a large structure. Target: the whole, same potential, by buffer.",
     "inclusion": "Debonding of two inclusions. Target: a run of the FEniCSx tour's script (J. Bleyer), same problem and law.",
-    "sweep": "200 cases, the driver killed three times; a sweep beside its cases' own commands. Target: none lost, none repeated.",
+    "sweep": "200 cases, the driver killed three times; a sweep beside its cases run alone. Target: none lost, none repeated.",
     "cost_model": "Time and memory of eight held-out cases, predicted from the case alone. Target: the runs themselves.",
     "scaling": "Strong and weak scaling on 1 and 2 ranks; what overlapping atoms with finite elements could save at most.",
     "fuzz": "Case files changed by chance and malice (hypothesis). Target: a case or an error with its place, always.",
