@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,7 +143,9 @@ def interrupted(
     first = launch(before, how, str(max(round(share * writes), 1)), str(directory), *options(case, directory))
     stopped = first.returncode == STOPPED if how != "KILL" else first.returncode in SIGKILLED
     remarks = [] if stopped else [f"ended with {first.returncode}: {first.stderr.strip()[-300:]}"]
-    second = launch(after, "count", str(work / "ignored"), "resume", str(directory), "--quiet", "--save", "every")
+    second = launch(
+        after, "count", str(work / f"ignored-{how}-{share}"), "resume", str(directory), "--quiet", "--save", "every"
+    )
     if second.returncode != 0:
         remarks.append(f"resume ended with {second.returncode}: {second.stderr.strip()[-300:]}")
         return Row(name, how, (before, after), stopped, math.inf, 0.0, tuple(remarks))
@@ -171,10 +174,9 @@ def rows_of(name: str, folder: Path) -> list[Row]:
         if done.returncode not in (0, 1) or not count.exists():
             raise SystemExit(f"{name} does not run: {done.stderr[-500:]}")
         writes[ranks] = int(count.read_text())
-    found = []
-    for row in ROWS:
-        one = interrupted(case, name, references[row[2]], writes[row[2]], row, work)
-        found.append(one)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        found = list(pool.map(lambda row: interrupted(case, name, references[row[2]], writes[row[2]], row, work), ROWS))
+    for one in found:
         word = "as promised" if one.good else f"NOT as promised: {'; '.join(one.remarks) or one.difference}"
         print(f"{name}: {one.how} on {one.ranks[0]}, on with {one.ranks[1]}: {one.difference:.1e}, {word}", flush=True)
     return found

@@ -57,6 +57,7 @@ SUBJECTS = {
     "cost_model": "Time and memory of eight held-out cases, predicted from the case alone. Target: the runs themselves.",
     "scaling": "Strong and weak scaling on 1 and 2 ranks; what overlapping atoms with finite elements could save at most.",
     "fuzz": "Case files changed by chance and malice (hypothesis). Target: a case or an error with its place, always.",
+    "restart": "Every study stopped by a file, a signal, a kill in a write, and resumed. Target: the same bits; 1e-12; 1e-8.",
     "faults": "Faults injected on 1 and 2 ranks. Target: one message, an exit code, no hang; resumed, the run without a fault.",
     "main_job": "The main job, examples/adhesion.yaml: phases, potential calls, memory, closure of the energy ledger.",
 }
