@@ -185,6 +185,12 @@ def test_the_scripts_of_the_other_pages_run(page):
     exec(script(page), {})
 
 
+def test_the_script_of_the_survival_page_stops_and_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(script("survival.md"), {})
+    assert "stopped by its time limit" in capsys.readouterr().out
+
+
 def test_the_script_of_the_excerpts_page_works(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names: dict = {}

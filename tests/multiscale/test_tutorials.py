@@ -191,9 +191,9 @@ def test_the_sweep_tutorial(tmp_path):
     table = re.findall(r"^\| (\d+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", page("tutorial_sweeps"), re.M)
     found = {}
     for run in (tmp_path / "runs/cracks").rglob("results.json"):
-        case = json.loads((run.parent / "run.json").read_text())["case"]
+        case = AdhesionCase(**json.loads((run.parent / "run.json").read_text())["case"])
         rows = {row["name"]: row for row in json.loads(run.read_text())["quantities"]}
-        found[float(case["specimen"]["initial_crack"].removesuffix(" nm"))] = rows
+        found[round(case.specimen.initial_crack / 10, 6)] = rows  # nm
     assert sorted(found) == [float(row[0]) for row in table]
     for crack, load, _, advance in table:
         assert found[float(crack)]["largest load"]["value"] == pytest.approx(float(load), rel=1e-3)
