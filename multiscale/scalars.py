@@ -35,8 +35,8 @@ class Scalar:
 
 
 def is_effort(name: str, unit: str = "") -> bool:
-    """Whether a result or a column of this name tells of the computation's effort."""
-    return unit == "s" or any(word in name.lower() for word in EFFORT)
+    """Whether a result or a column of this name tells of the computation's effort: how long, how often, by which rank."""
+    return unit == "s" or name == "rank" or any(word in name.lower() for word in EFFORT)
 
 
 def results_of(directory: Path) -> dict[str, Any]:
