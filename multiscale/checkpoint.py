@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +25,11 @@ FOLDER, MANIFEST = "checkpoint", "manifest.json"
 SHARE = 0.02
 #: How manifests of earlier formats become the present one: format -> function of the manifest.
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+
+def resuming(directory: Path) -> str:
+    """The command that goes on with the run in a directory, as a shell takes it."""
+    return f"multiscale resume {shlex.quote(str(directory))}"
 
 
 class Checkpoints:
@@ -107,7 +113,7 @@ class Checkpoints:
                 except (OSError, CodecError) as error:
                     causes.append(f"{entry['file']} {getattr(error, 'strerror', None) or error}")
             raise CheckpointError(
-                f"no state of {name!r} in {self.folder} can be read: {'; '.join(causes)}. Begin the run again with --force"
+                f"no state of {name!r} in {self.folder} can be read: {'; '.join(causes)}. {self._anew()}"
             )
 
         self._together(look)
@@ -117,7 +123,7 @@ class Checkpoints:
         except CodecError as error:
             raise CheckpointError(
                 f"the state of {name!r} in {self.folder} {error}. Go on with the version that wrote it "
-                f"({self._manifest['program']}), or begin the run again with --force"
+                f"({self._manifest['program']}). {self._anew()}"
             ) from error
 
     def commit(self, name: str, step: int, state: Callable[[], Any]) -> None:
@@ -173,7 +179,7 @@ class Checkpoints:
             )
             raise CheckpointError(
                 f"the state after step {step} of {name} cannot be written to {self.folder} ({error.strerror or error}); {until}. "
-                f"Make room there, then go on with: multiscale resume {self.folder.parent}"
+                f"Make room there, then go on with: {resuming(self.folder.parent)}"
             ) from error
         self._manifest = manifest
         wanted = {e["file"] for e in manifest["entries"]}
@@ -192,9 +198,7 @@ class Checkpoints:
             if not isinstance(number, int) or not isinstance(entries, list):
                 raise TypeError("format or entries of another kind")
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(
-                f"{path} is no manifest of a checkpoint ({error!r}). Begin the run again with --force"
-            ) from error
+            raise CheckpointError(f"{path} is damaged: no manifest of a checkpoint. {self._anew()}") from error
         while number < FORMAT and number in MIGRATIONS:
             found = MIGRATIONS[number](found)
             number = found["format"]
@@ -203,11 +207,11 @@ class Checkpoints:
             age = "a later" if number > FORMAT else "an earlier"
             raise CheckpointError(
                 f"{path} has format {number}, of {age} version of the program ({found.get('program', 'unknown')}); this one "
-                f"({_version()}) reads {FORMAT}. Go on with that version, or begin the run again with --force"
+                f"({_version()}) reads {FORMAT}. Go on with that version. {self._anew()}"
             )
         if found.get("case") != case:
             raise CheckpointError(
-                f"{self.folder} holds states of another case than the one in run.json. Begin the run again with --force"
+                f"{self.folder} holds states of another case than the one in run.json. {self._anew()}"
             )
         # A state that is damaged is passed over for the one before it, and what was written after that one is written again.
         while len(entries) > 1 and not self._intact(entries[-1]) and entries[-2]["keeper"] == entries[-1]["keeper"]:
@@ -219,6 +223,11 @@ class Checkpoints:
             return hashlib.sha256((self.folder / entry["file"]).read_bytes()).hexdigest() == entry["sha256"]
         except OSError:
             return False
+
+    def _anew(self) -> str:
+        """What is left to do: evaluations that were kept are recalled whatever becomes of the states."""
+        states = f"{shlex.quote(str(self.folder))}/*.npz {shlex.quote(str(self.folder / MANIFEST))}"
+        return f"To begin its loops again with the evaluations that are kept: rm {states}; then {resuming(self.folder.parent)}"
 
     def _together(self, act: Callable[[], None]) -> None:
         """Do something on rank 0; what goes wrong there is raised on all ranks."""

@@ -49,6 +49,10 @@ class LearningStoppedError(RuntimeError):
         self.result = result
 
 
+class AtWorkError(StudyError):
+    """A directory in which another process is at work."""
+
+
 class CheckpointError(RuntimeError):
     """What a run has kept that cannot be written, read, or gone on with."""
 

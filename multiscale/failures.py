@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shlex
 import sys
 import time
 import traceback
@@ -138,7 +139,7 @@ def message(error: BaseException, *, case_file: Path | None = None, directory: P
     if isinstance(error, CaseError):
         return str(error)
     if isinstance(error, KeyboardInterrupt):
-        return "stopped by the user"
+        return f"stopped by the user{resumable(directory)}"
     if isinstance(error, StoppedError):
         return f"{error}{_circumstances(error)}{resumable(directory)}"
     text = ON_RANK.sub("", str(error))
@@ -174,7 +175,7 @@ def resumable(directory: Path | None) -> str:
     """A sentence that says how the run in a directory goes on; "" where nothing is kept."""
     with suppress(OSError):
         if directory is not None and any((directory / "checkpoint").iterdir()):
-            return f". What was reached is kept; go on with: multiscale resume {directory}"
+            return f". What was reached is kept; go on with: multiscale resume {shlex.quote(str(directory))}"
     return ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +15,8 @@ from multiscale.progress import Progress
 from multiscale.run import RunDirectory, strict_json
 from multiscale.survival import RunOptions, present_options, run_options
 
+#: What `multiscale rerun` offers, and a resumed run, whose states belong to one case, cannot take.
+_INPUTS = ", or give --inputs DIR with a folder that holds it"
 #: What ``run.json`` says of runs that came neither to their end nor to an error: killed, stopped well, interrupted.
 _UNFINISHED = ("running", "stopped", "interrupted")
 
@@ -40,18 +43,26 @@ def resume_run(
         CheckpointError: on all ranks; what was kept cannot be gone on with.
         StoppedError: on all ranks; the run was asked to stop again.
     """
+    from multiscale.report import make_report
     from multiscale.rerun import RerunError, case_and_runner, plan_together
 
-    if RunDirectory.reopen(directory, comm=comm).recorded.get("status") == "finished":
+    where = Path(directory).absolute()
+    if RunDirectory.reopen(where, comm=comm).recorded.get("status") == "finished":
+        if comm.rank == 0 and not (where / "report.html").exists():
+            # Killed while it was made.
+            make_report(where)
         return False
-    plan = plan_together(Path(directory).absolute(), comm, inputs=None)
-    case, run_case = case_and_runner(plan, Path(directory).absolute())
+    try:
+        plan = plan_together(where, comm, inputs=None)
+        case, run_case = case_and_runner(plan, where)
+    except RerunError as error:
+        raise RerunError(str(error).replace(_INPUTS, "")) from None
     if not isinstance(case, CheckedCase):
         raise RerunError(f"{directory} is a run of {plan.study}, which keeps nothing to go on from. Run it again")
     if changed := [str(difference) for difference in plan.differences if difference.files]:
         raise RerunError(
-            f"{directory} cannot be gone on with: {'; '.join(changed)}. Bring back what was there before, or begin again with "
-            "--force"
+            f"{directory} cannot be gone on with: {'; '.join(changed)}. Bring back what was there before, or begin again: "
+            f"multiscale run CASE.yaml -o {shlex.quote(str(directory))} --force"
         )
     if progress is not None:
         for difference in plan.differences:

@@ -20,7 +20,9 @@ from typing import Any
 import numpy as np
 
 from atomistic.whole_file import write_whole
-from multiscale.checkpoint import FOLDER, Checkpoints, Keeper
+from multiscale.at_work import LOCK
+from multiscale.checkpoint import FOLDER, Checkpoints, Keeper, resuming
+from multiscale.config.base import nearest
 from multiscale.environment import describe_host, describe_mpi, git_revision, installed_packages, peak_memory
 from multiscale.errors import StoppedError
 from multiscale.failures import EXIT_MISTAKE, exit_code
@@ -115,9 +117,14 @@ class RunDirectory:
                 record = None
         record = record if self._comm is None else self._comm.bcast(record, root=0)
         if not isinstance(record, dict):
-            raise RunExistsError(
-                f"{self.path} holds no run.json of a run. Give the directory of a run, for example runs/adhesion"
+            what = "holds no run.json of a run" if self.path.exists() else "does not exist"
+            near = nearest(self.path.name, [d.parent.name for d in self.path.parent.glob("*/run.json")])
+            hint = (
+                f"Did you mean {self.path.with_name(near)}?"
+                if near
+                else "Give the directory of a run, for example runs/adhesion"
             )
+            raise RunExistsError(f"{self.path} {what}. {hint}")
         return record
 
     @property
@@ -134,11 +141,11 @@ class RunDirectory:
         """Make the directory on rank 0; returns what is in the way."""
         if self.path.exists() and not self.path.is_dir():
             return f"{self.path} is a file. Choose another directory with -o"
-        if self.path.is_dir() and any(self.path.iterdir()):
+        if self.path.is_dir() and any(entry.name != LOCK for entry in self.path.iterdir()):
             if not force and not self._left_by_a_mistake():
                 if (self.path / FOLDER).is_dir():
                     return (
-                        f"{self.path} holds a run that did not come to its end. Go on with: multiscale resume {self.path}; or "
+                        f"{self.path} holds a run that did not come to its end. Go on with: {resuming(self.path)}; or "
                         "choose another directory with -o, or begin again with --force"
                     )
                 learning = self.file("learning/manifest.json").is_file()

@@ -42,12 +42,17 @@ def options_of(arguments: argparse.Namespace) -> RunOptions:
     Raises:
         StudyError: a time that is none.
     """
-    watchdog = None if arguments.watchdog == "none" else _seconds(arguments.watchdog, "--watchdog")
-    limit = None if arguments.time_limit is None else _seconds(arguments.time_limit, "--time-limit")
+    watchdog = None if arguments.watchdog == "none" else seconds_of(arguments.watchdog, "--watchdog")
+    limit = None if arguments.time_limit is None else seconds_of(arguments.time_limit, "--time-limit")
     return RunOptions(save=arguments.save, time_limit=limit, watchdog=watchdog)
 
 
-def _seconds(text: str, option: str) -> float:
+def seconds_of(text: str, option: str) -> float:
+    """The seconds of a time that an option was given.
+
+    Raises:
+        StudyError: it is none, or not above zero.
+    """
     from multiscale.errors import StudyError
     from multiscale.units import WALL_TIME, parse_quantity
 

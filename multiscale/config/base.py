@@ -135,12 +135,22 @@ def _problem(details: Any, data: Any, model: type[BaseModel]) -> CaseProblem:
         return CaseProblem(path=path, cause=cause, fix=fix)
     if kind == "invalid_key":
         return CaseProblem(path=path[:-1], cause=f"the key {path[-1]!r} is not text", fix="Write a name as the key")
+    if kind == "too_short" and not context["actual_length"]:
+        return CaseProblem(path=path, cause="nothing is in it", fix="Give at least one item")
+    if kind in ("too_short", "too_long"):
+        least = kind == "too_short"
+        bound = f"at least {context['min_length']}" if least else f"at most {context['max_length']}"
+        return CaseProblem(path=path, cause=f"it has {_items(context['actual_length'])}", fix=f"Give {bound}")
     expected = details["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     if kind in ("model_type", "model_attributes_type"):
         owner = _model_at(model, details["loc"])
         keys = either(list(owner.model_fields)) if owner else "its keys"
         return CaseProblem(path=path, cause=f"expected a mapping, got {given!r}", fix=f"Write keys below it: {keys}")
     return CaseProblem(path=path, cause=f"got {given!r}", fix=f"Expected {expected}")
+
+
+def _items(count: int | None) -> str:
+    return "too many items" if count is None else f"{count} item{'' if count == 1 else 's'}"
 
 
 def _choice_problem(path: tuple, details: Any, model: type[BaseModel]) -> CaseProblem:

@@ -12,6 +12,7 @@ from pathlib import Path
 from mpi4py import MPI
 
 from atomistic.potentials.memory import Memory, remembering
+from multiscale.at_work import at_work
 from multiscale.checkpoint import FOLDER, Checkpoints
 from multiscale.config.common import CheckedCase
 from multiscale.cost.meter import Meter
@@ -54,10 +55,25 @@ def launch[Case: CheckedCase, Result](
         What the story returns, on every rank.
 
     Raises:
+        AtWorkError: on all ranks; another process is at work in the directory.
         StoppedError: on all ranks, where the run was asked to stop: what it had reached is kept.
         CheckpointError: on all ranks; what was kept cannot be gone on with, or cannot be written.
     """
-    progress, options = progress or Progress.silent(), present_options()
+    with at_work(directory, comm=comm):
+        return _launch(case, story, directory, comm, progress or Progress.silent(), force, reported)
+
+
+def _launch[Case: CheckedCase, Result](
+    case: Case,
+    story: Callable[[Case, RunDirectory, MPI.Comm, Progress], Result],
+    directory: str | Path,
+    comm: MPI.Comm,
+    progress: Progress,
+    force: bool,
+    reported: type[Exception] | tuple[()],
+) -> Result:
+    """`launch` in a directory in which nobody else is at work."""
+    options = present_options()
     run = RunDirectory(directory, case=case, comm=comm, force=force, resume=options.resume)
     meter = Meter()
     progress.listener = meter.listening(run.event)

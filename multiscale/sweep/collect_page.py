@@ -13,7 +13,7 @@ from atomistic.whole_file import PART, write_whole
 from multiscale.html_parts import badge, format_number, html_figure, html_page, html_sections, html_table, html_warnings
 from multiscale.progress import format_seconds
 from multiscale.scalars import Scalar
-from multiscale.sweep.collect_table import Sweep, SweptRun
+from multiscale.sweep.collect_table import ATTEMPTS_TIME, RUN_TIME, Sweep, SweptRun
 from multiscale.sweep.ledger import STATUSES, counts
 
 PAGE = "index.html"
@@ -125,7 +125,7 @@ def _cases(sweep: Sweep, chosen: Sequence[Scalar], thumbnails: dict[str, str]) -
     """A row for each case; a click on a heading sorts."""
     heads = ["case", *(_head(p.name, p.unit) for p in sweep.parameters), "status"]
     heads += [_head(sweep.names[scalar], scalar.unit) for scalar in chosen]
-    heads += ["run time", "calls", "reason"]
+    heads += [RUN_TIME, ATTEMPTS_TIME, "calls", "reason"]
     head = "".join(f"<th data-key>{escape(name)}</th>" for name in heads) + "<th></th>"
     body = "".join(_case(sweep, run, chosen, thumbnails.get(run.row.hash)) for run in sweep.runs)
     tools = (
@@ -149,8 +149,8 @@ def _case(sweep: Sweep, run: SweptRun, chosen: Sequence[Scalar], thumbnail: str 
         cells.append(_cell(None if point is None else point.value))
     cells.append(f"<td>{_badge(row.status, row.status)}</td>")
     cells += [_cell(run.number(s) if math.isfinite(run.number(s)) else None, std=run.std.get(s)) for s in chosen]
-    seconds = run.seconds if run.seconds is not None else row.seconds or None
-    cells.append(f'<td data-value="{seconds or ""}">{"" if seconds is None else format_seconds(float(seconds))}</td>')
+    for seconds in (run.seconds, row.seconds or None):
+        cells.append(f'<td data-value="{seconds or ""}">{"" if seconds is None else format_seconds(float(seconds))}</td>')
     cells.append(_cell(None if run.calls is None else int(run.calls)))
     cells.append(f'<td class="reason">{escape(row.reason or "")}</td>')
     picture = ""

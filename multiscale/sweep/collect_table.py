@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,12 @@ from multiscale.scalars import Scalar, headings, is_number, results_of, values_o
 from multiscale.spread_results import UNTOLD
 from multiscale.sweep.ledger import CaseRow, Ledger, Parameter
 
+RUN_TIME, ATTEMPTS_TIME = "time of the run itself", "time of its processes, all attempts"
+"""Headings: what run.json tells; and wall time from start to end of every process, also of those that came to nothing."""
 MOST = 6
 """Results drawn and listed where nobody says which."""
+LARGEST_EXACT = 2**53
+"""Whole numbers below it stay whole numbers in a table."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +99,7 @@ def gather(directory: Path, *, unplanned: bool = False) -> Sweep:
         runs = tuple(_read(row, ledger.run_directory(row)) for row in kept)
     if not runs:
         raise SweepError(
-            f"the sweep in {directory} has no cases yet. Run it: multiscale sweep SWEEP.yaml -o {directory}"
+            f"the sweep in {directory} has no cases yet. Run it: multiscale sweep SWEEP.yaml -o {shlex.quote(str(directory))}"
         )
     return Sweep(
         directory=directory.absolute(),
@@ -217,8 +222,8 @@ def columns_of(sweep: Sweep) -> dict[str, tuple[np.ndarray, str]]:
         [row.seconds for row in rows],
         [run.calls for run in sweep.runs],
     )
-    _add(columns, "run time", _array(seconds, numbers=True), "s")
-    _add(columns, "time of all attempts", _array(wall, numbers=True), "s")
+    _add(columns, RUN_TIME, _array(seconds, numbers=True), "s")
+    _add(columns, ATTEMPTS_TIME, _array(wall, numbers=True), "s")
     _add(columns, "calls", _array(calls, numbers=True), "")
     _add(columns, "ranks", np.array([row.ranks for row in rows]), "")
     _add(columns, "attempts", np.array([row.attempts for row in rows]), "")
@@ -240,6 +245,9 @@ def _add(columns: dict[str, tuple[np.ndarray, str]], name: str, values: np.ndarr
 
 def _array(values: Iterable[Any], *, numbers: bool) -> np.ndarray:
     if numbers:
+        values = list(values)
+        if values and all(type(value) is int and abs(value) < LARGEST_EXACT for value in values):
+            return np.array(values, dtype=np.int64)
         known = [float(value) if value is not None and is_number(value) else np.nan for value in values]
         return np.array(known, dtype=float)
     return np.array([None if value is None else str(value) for value in values], dtype=object)

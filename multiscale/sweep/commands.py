@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ USAGE = """multiscale sweep SWEEP.yaml [-o DIR]      plan and run, or go on
 DESCRIPTION = (
     "Run a case with some of its fields varied, every case as a process in a directory of its own. It may be stopped or killed "
     "at any moment: started again it repeats nothing that is finished. Exit code 0: all done; 1: some failed or ran out of time; "
-    "75: stopped, to be resumed."
+    "2: a mistake; 75: stopped, to be resumed; 130: interrupted a second time, or before the first case: go on as after 75."
 )
 
 
@@ -92,11 +93,16 @@ def _check(arguments: argparse.Namespace) -> None:
         from multiscale.config.base import nearest
 
         near = nearest(arguments.what, ACTIONS)
-        meant, output = f"multiscale sweep {near} {arguments.directory}", f"-o {arguments.directory}"
+        given = shlex.quote(str(arguments.directory))
+        meant, output = f"multiscale sweep {near} {given}", f"-o {given}"
         hint = f"Did you mean `{meant}`?" if near else f"Give a directory as {output}"
         raise SweepError(f"a sweep file and a second argument, {arguments.directory}, are given. {hint}")
     if arguments.cores is not None and arguments.cores < 1:
         raise SweepError(f"--cores {arguments.cores} leaves nothing to run on. Give 1 or more")
+    if arguments.time_limit is not None:
+        from multiscale.survival_cli import seconds_of
+
+        seconds_of(arguments.time_limit, "--time-limit")
 
 
 def _status(arguments: argparse.Namespace) -> int:
@@ -118,6 +124,7 @@ def _plan_and_run(arguments: argparse.Namespace) -> int:
 
     path = Path(arguments.what)
     plan = read_plan(path)
+    plan.run.changed(**_settings(arguments))
     if arguments.dry_run:
         _print(plan_lines(plan, every=True))
         return EXIT_DONE
@@ -137,11 +144,16 @@ def _resume(arguments: argparse.Namespace) -> int:
         return _drive(driver, arguments)
 
 
+def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the command line says in the place of the sweep file; None where it says nothing."""
+    return {"cores": arguments.cores, "time_limit": arguments.time_limit}
+
+
 def _drive(driver: Any, arguments: argparse.Namespace) -> int:
     """Run what is not done and say how it ended."""
     from multiscale.sweep.status import end_lines
 
-    driver.change(cores=arguments.cores, time_limit=arguments.time_limit)
+    driver.change(**_settings(arguments))
     if arguments.retry:
         driver.ledger.try_again(("FAILED", "TIMEOUT"))
     summary = driver.run()

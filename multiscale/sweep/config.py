@@ -135,6 +135,18 @@ class RunModel(CaseModel):
             )
         return self
 
+    def changed(self, **settings: Any) -> RunModel:
+        """The same with other settings, such as ``cores=4``; None leaves one as it is.
+
+        Raises:
+            CaseError: one that does not fit.
+        """
+        data = self.model_dump(mode="json") | {name: value for name, value in settings.items() if value is not None}
+        try:
+            return RunModel(**data)
+        except ValidationError as error:
+            raise CaseError(problems_of(error, data, RunModel)) from None
+
 
 class ClusterModel(CaseModel):
     """What the queue of a cluster is told."""

@@ -11,6 +11,7 @@ import json
 import os
 import queue
 import re
+import shlex
 import signal
 import socket
 import sqlite3
@@ -28,7 +29,7 @@ from multiscale.config.caches import make_caches
 from multiscale.errors import SweepBrokenError, SweepError
 from multiscale.sweep.config import ClusterModel, RunModel
 from multiscale.sweep.executors import CaseExecutor, make_executor, resources
-from multiscale.sweep.ledger import CaseRow, Ledger, counts
+from multiscale.sweep.ledger import CORES, CaseRow, Ledger, counts, refuse_run
 from multiscale.sweep.plan import Plan, package_version
 from multiscale.sweep.process import (
     LOOK,
@@ -106,8 +107,9 @@ class Driver:
         """Take the directory.
 
         Raises:
-            SweepError: another driver has it, or it cannot be written.
+            SweepError: another driver has it, a run is in it, or it cannot be written.
         """
+        refuse_run(self.directory)
         try:
             (self.directory / "cases").mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.directory / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
@@ -160,20 +162,21 @@ class Driver:
         planned, here = self.ledger.setting("package_version"), package_version()
         if planned is None:
             raise SweepError(
-                f"{self.directory} holds no planned sweep. Start it: multiscale sweep SWEEP.yaml -o {self.directory}"
+                f"{self.directory} holds no planned sweep. Start it: multiscale sweep SWEEP.yaml -o "
+                f"{shlex.quote(str(self.directory))}"
             )
         if planned != here:
             raise SweepError(
                 f"the sweep in {self.directory} was planned with version {planned} and this is {here}: results would not belong "
-                f"together. Plan it again: multiscale sweep {self.ledger.setting('source')} -o another directory"
+                f"together. Plan it again: multiscale sweep {shlex.quote(self.ledger.setting('source') or 'SWEEP.yaml')} "
+                "-o another directory"
             )
         self._run = RunModel.model_validate_json(self.ledger.setting("run") or "{}")
         self._cluster = ClusterModel.model_validate_json(self.ledger.setting("cluster") or "{}")
 
     def change(self, **settings: Any) -> None:
         """Run with other settings than the sweep file's, such as ``cores=4``; None leaves one as it is."""
-        given = {name: value for name, value in settings.items() if value is not None}
-        self._run = RunModel(**(self._run.model_dump(mode="json") | given))
+        self._run = self._run.changed(**settings)
 
     def run(self) -> Summary:
         """Run what is not done.
@@ -187,6 +190,7 @@ class Driver:
         """
         rows = [row for row in self.ledger.rows() if row.planned]
         self._cores = self._budget(rows)
+        self.ledger.note(CORES, f"{self._cores:g}")
         if self._executor is None:
             self._executor = make_executor(self._run, self.directory)
         with self._signals():

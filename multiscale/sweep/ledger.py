@@ -8,6 +8,7 @@ not have. One driver writes; others may read.
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,6 +20,8 @@ from multiscale.errors import SweepError
 STATUSES = ("PENDING", "RUNNING", "DONE", "FAILED", "TIMEOUT")
 FILE = "sweep.sqlite"
 FORMAT = "1"
+CORES = "cores"
+"""Key of the setting that holds the budget of the last driver; "inf" for none."""
 PATIENCE = 30.0
 """Seconds to wait for another process that holds the file, such as a backup."""
 
@@ -144,9 +147,7 @@ class Ledger:
             SweepError: there is none, or the file is no ledger.
         """
         if not (directory / FILE).is_file():
-            raise SweepError(
-                f"{directory} holds no sweep. Give the directory that `multiscale sweep SWEEP.yaml` names, for example runs/sweep"
-            )
+            raise _absent(directory)
         ledger = cls(_connect(directory / FILE), directory)
         try:
             # What a killed driver has left half written is rolled back here, so the file is not opened read-only.
@@ -230,6 +231,11 @@ class Ledger:
             )
             self._connection.executemany("INSERT OR REPLACE INTO sweep VALUES (?, ?)", settings.items())
 
+    def note(self, key: str, value: str) -> None:
+        """Write down one setting."""
+        with self._connection:
+            self._connection.execute("INSERT OR REPLACE INTO sweep VALUES (?, ?)", (key, value))
+
     def begin(self, digest: str, *, started: str, host: str) -> int:
         """Note that a case is about to run, before it does; returns the number of the attempt, from 1."""
         with self._connection:
@@ -293,6 +299,28 @@ class Ledger:
                 wanted,
             )
         return cursor.rowcount
+
+
+def refuse_run(directory: Path) -> None:
+    """Refuse the directory of a run: the two would be mixed.
+
+    Raises:
+        SweepError: it has a run.json and no ledger.
+    """
+    if (directory / "run.json").is_file() and not (directory / FILE).is_file():
+        raise SweepError(f"{directory} is the directory of a run: {directory / 'run.json'} is there. Choose another with -o")
+
+
+def _absent(directory: Path) -> SweepError:
+    """What is said where there is no ledger."""
+    if any((directory / name).exists() for name in ("sweep.yaml", "cases")):
+        return SweepError(
+            f"the ledger {directory / FILE} is gone. Start the sweep again by its sweep file, which makes a new one and finds the "
+            f"finished cases by their directories: multiscale sweep SWEEP.yaml -o {shlex.quote(str(directory))}"
+        )
+    return SweepError(
+        f"{directory} holds no sweep. Give the directory that `multiscale sweep SWEEP.yaml` names, for example runs/sweep"
+    )
 
 
 def _connect(path: Path) -> sqlite3.Connection:

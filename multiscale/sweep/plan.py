@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -16,10 +17,10 @@ from multiscale.config.load import STUDIES, read_data, resolve_files
 from multiscale.config.yaml_text import Keys, Places
 from multiscale.sweep.config import ClusterModel, RunModel, SweepCase
 from multiscale.sweep.design import Point, points_of
-from multiscale.sweep.fields import FieldError, path_text, with_fields
+from multiscale.sweep.fields import FieldError, parse_path, path_text, with_fields
 from multiscale.sweep.inputs import Inputs, digest_of
 from multiscale.sweep.ledger import CaseRow, Parameter
-from multiscale.sweep.values import point_value, unit_of
+from multiscale.sweep.values import in_unit, point_value, quantity, unit_of
 
 MOST_PROBLEMS = 20
 """Mistakes that are told at once."""
@@ -86,14 +87,15 @@ def read_plan(path: str | Path) -> Plan:
         problem = CaseProblem(
             path=("study",),
             cause="this is a case, not a sweep",
-            fix=f"`multiscale run {path}` runs it; a sweep has the keys case and parameters",
+            fix=f"`multiscale run {shlex.quote(str(path))}` runs it; a sweep has the keys case and parameters",
         )
         raise CaseError([problem.at(file=str(path), line=line, column=column)])
     try:
         sweep = SweepCase(**data)
     except CaseError as error:
-        raise _told([_placed(problem, path, places, ()) for problem in error.problems]) from None
-    base = _base_case(sweep, path, places)
+        found = [_end_to_blame(problem, data, path, places) for problem in error.problems]
+        raise _told([_placed(problem, path, places, ()) for problem in found]) from None
+    base = _base_case(sweep.case, path, places)
     return _Planner(sweep, base, path, places).plan()
 
 
@@ -107,11 +109,11 @@ class _Base:
     above: Keys
 
 
-def _base_case(sweep: SweepCase, path: Path, places: Places) -> _Base:
-    if isinstance(sweep.case, dict):
-        base = _Base(data=dict(sweep.case), file=path, places=places, above=("case",))
+def _base_case(case: str | dict[str, Any], path: Path, places: Places) -> _Base:
+    if isinstance(case, dict):
+        base = _Base(data=dict(case), file=path, places=places, above=("case",))
     else:
-        file = path.parent / sweep.case
+        file = path.parent / case
         if not file.is_file():
             folder = file.parent if file.parent.is_dir() else path.parent
             near = nearest(file.name, [other.name for other in folder.glob("*.yaml")])
@@ -122,6 +124,38 @@ def _base_case(sweep: SweepCase, path: Path, places: Places) -> _Base:
         base = _Base(data=data, file=file, places=there, above=())
     resolve_files(base.data, base.file.parent)
     return base
+
+
+def _end_to_blame(problem: CaseProblem, data: Mapping[str, Any], path: Path, places: Places) -> CaseProblem:
+    """Of a range from one unit to another, which do not go together, the end that its field refuses; else the problem itself."""
+    if len(problem.path) != 3 or problem.path[0] != "parameters" or problem.path[2] != "to":
+        return problem
+    name, given = str(problem.path[1]), data["parameters"][problem.path[1]]
+    ends = [quantity(given[key]) for key in ("from", "to")]
+    if ends[0] is None or ends[1] is None or in_unit(*ends[1], ends[0][1]) is not None:
+        return problem
+    if not isinstance(data.get("case"), str | dict):
+        return problem
+    field = (given.get("paths") or [given.get("path") or name])[0]
+    try:
+        base, keys = _base_case(data["case"], path, places), parse_path(field)
+        refused = {key: _refusal(with_fields(base.data, {keys: given[key]}), keys) for key in ("from", "to")}
+    except (CaseError, FieldError):  # told where the cases are made
+        return problem
+    found = [(key, refusal) for key, refusal in refused.items() if refusal is not None]
+    if len(found) != 1:
+        return problem
+    key, refusal = found[0]
+    return replace(refusal, path=("parameters", name, key))
+
+
+def _refusal(data: dict[str, Any], keys: Keys) -> CaseProblem | None:
+    """What a case says against the value of one of its fields."""
+    try:
+        _model_of(data)(**data)
+    except CaseError as error:
+        return next((problem for problem in error.problems if problem.path[: len(keys)] == keys), None)
+    return None
 
 
 def _placed(problem: CaseProblem, file: Path, places: Places, above: Keys) -> CaseProblem:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from multiscale.progress import format_seconds
 from multiscale.sweep.driver import Summary
-from multiscale.sweep.ledger import STATUSES, CaseRow, Ledger, counts
+from multiscale.sweep.ledger import CORES, STATUSES, CaseRow, Ledger, counts
 from multiscale.sweep.plan import Plan
 from multiscale.sweep.process import is_running
 
@@ -46,17 +48,15 @@ def event_line(kind: str, row: CaseRow) -> str:
 
 def end_lines(summary: Summary, directory: Path) -> list[str]:
     """How it ended and what to do next."""
-    lines = [_counts_text(summary.counts)]
+    lines, there = [_counts_text(summary.counts)], shlex.quote(str(directory))
     if summary.left:
         lines.append(f"{_count(summary.left, 'job')} stay in the queue; they are found again by the next command")
     if summary.stopped:
-        lines.append(f"Stopped. Go on: multiscale sweep resume {directory}")
+        lines.append(f"Stopped. Go on: multiscale sweep resume {there}")
         return lines
     if set(summary.counts) - {"DONE"}:
-        lines.append(
-            f"Reasons: multiscale sweep status {directory}    Try again: multiscale sweep resume {directory} --retry"
-        )
-    lines.append(f"Table, plots and page: multiscale sweep collect {directory}")
+        lines.append(f"Reasons: multiscale sweep status {there}    Try again: multiscale sweep resume {there} --retry")
+    lines.append(f"Table, plots and page: multiscale sweep collect {there}")
     return lines
 
 
@@ -68,7 +68,7 @@ def status_lines(directory: Path) -> list[str]:
     """
     with Ledger.read(directory) as ledger:
         listed = ledger.rows()
-        source = ledger.setting("source")
+        source, cores = ledger.setting("source"), float(ledger.setting(CORES) or "inf")
     rows = [row for row in listed if row.planned]
     lines = [f"{directory}: {_count(len(rows), 'case')} of {source}", _counts_text(counts(rows))]
     if len(listed) > len(rows):
@@ -76,7 +76,7 @@ def status_lines(directory: Path) -> list[str]:
     lines += _running_lines([row for row in rows if row.status == "RUNNING"], directory)
     for status in ("FAILED", "TIMEOUT"):
         lines += _listed(status, [row for row in rows if row.status == status])
-    return [*lines, *_prospect(rows)]
+    return [*lines, *_prospect(rows, cores)]
 
 
 def _running_lines(rows: Sequence[CaseRow], directory: Path) -> list[str]:
@@ -100,15 +100,20 @@ def _more(rows: Sequence[CaseRow]) -> list[str]:
     return [f"  ... and {len(rows) - MOST_LINES} more"] if len(rows) > MOST_LINES else []
 
 
-def _prospect(rows: Sequence[CaseRow]) -> list[str]:
-    """The time that is left, by the mean of what is done."""
+def _prospect(rows: Sequence[CaseRow], cores: float) -> list[str]:
+    """The time that is left, by the mean of what is done, on the cores that the last driver had; infinite ones: a queue's."""
     done = [row.seconds for row in rows if row.status == "DONE" and row.seconds]
-    left = sum(row.status in ("PENDING", "RUNNING") for row in rows)
+    left = [row for row in rows if row.status in ("PENDING", "RUNNING")]
     if not done or not left:
         return []
     mean = sum(done) / len(done)
-    share = f"about {format_seconds(mean * left)} of them left, over the cores that share them"
-    return [f"{format_seconds(mean)} a case so far; {share}"]
+    so_far = f"{format_seconds(mean)} a case so far, all its attempts"
+    if math.isinf(cores):
+        share = f"about {format_seconds(mean * len(left))} left if one ran after another; no limit of cores is known"
+        return [f"{so_far}; {share}"]
+    at_once = max(1, int(cores) // max(row.ranks for row in left))
+    time = format_seconds(mean * math.ceil(len(left) / at_once))
+    return [f"{so_far}; about {time} left with {_count(at_once, 'case')} at once on {_count(int(cores), 'core')}"]
 
 
 def _age(started: str) -> float:

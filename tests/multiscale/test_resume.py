@@ -19,10 +19,11 @@ from atomistic.potentials import load_potential
 from atomistic.potentials.memory import Memory, remembering
 from continuum.state import Energies
 from multiscale import AdhesionCase, run_adhesion
+from multiscale.at_work import LOCK, at_work
 from multiscale.checkpoint import FOLDER, MANIFEST, Checkpoints
 from multiscale.cli import main
 from multiscale.codec import CodecError, decode, encode
-from multiscale.errors import CheckpointError, StoppedError
+from multiscale.errors import AtWorkError, CheckpointError, StoppedError
 from multiscale.rerun import RerunError
 from multiscale.resume import resume_run
 from multiscale.run import RunDirectory, RunExistsError
@@ -199,7 +200,7 @@ def test_the_last_states_are_kept_and_the_newest_whole_one_is_taken(tmp_path):
     for path in tmp_path.glob("*.npz"):
         path.unlink()
     with pytest.raises(
-        CheckpointError, match=r"no state of 'loading' .* can be read: .*Begin the run again with --force"
+        CheckpointError, match=r"no state of 'loading' .* can be read: .*rm .*npz .*then multiscale resume"
     ):
         checkpoints(tmp_path, resume=True).keeper("loading").kept()
 
@@ -386,7 +387,7 @@ def test_the_command_line_stops_with_a_code_of_its_own(tmp_path, capsys, no_page
     assert main(["run", *arguments, "--time-limit", "1 nm"]) == 2
     assert "--time-limit" in capsys.readouterr().err
     assert main(["resume", str(tmp_path / "nowhere")]) == 2
-    assert "no run.json" in capsys.readouterr().err
+    assert "does not exist" in capsys.readouterr().err
 
 
 def test_a_run_is_not_gone_on_with_when_a_file_has_changed(tmp_path, no_pages):
@@ -400,6 +401,30 @@ def test_a_run_is_not_gone_on_with_when_a_file_has_changed(tmp_path, no_pages):
     curve.write_text(curve.read_text().replace("0.0,0.0", "0.0,0.0\n0.01,0.0099"))
     with pytest.raises(RerunError, match=r"cannot be gone on with: .*curve\.csv"):
         resume_run(tmp_path / "run", comm=MPI.COMM_SELF)
+
+
+def test_one_process_at_a_time_works_in_a_directory(tmp_path, no_pages):
+    directory = tmp_path / "run"
+    with at_work(directory):
+        for force in (False, True):
+            with pytest.raises(AtWorkError, match=rf"process {os.getpid()} on .* is at work in .*run\. .*EXIT"):
+                run_adhesion(AdhesionCase(**CASE), directory=directory, comm=MPI.COMM_SELF, force=force)
+    # Nothing has come to be there.
+    assert not directory.exists()
+    with run_options(RunOptions(time_limit=0.0)), pytest.raises(StoppedError):
+        run_adhesion(AdhesionCase(**CASE), directory=directory, comm=MPI.COMM_SELF)
+    with at_work(directory), pytest.raises(AtWorkError):
+        resume_run(directory, comm=MPI.COMM_SELF)
+    assert resume_run(directory, comm=MPI.COMM_SELF)
+    assert not (directory / LOCK).exists()
+
+
+def test_a_report_that_a_kill_took_is_made_on_resuming(stopped, monkeypatch):
+    whole, _ = stopped
+    made = []
+    monkeypatch.setattr("multiscale.report.make_report", made.append)
+    assert not resume_run(whole.directory, comm=MPI.COMM_SELF)
+    assert made == [whole.directory]
 
 
 def test_outside_a_study_nothing_is_kept(tmp_path):
