@@ -19,7 +19,7 @@ from multiscale.errors import StoppedError
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 EXIT_FILE = "EXIT"
 #: Seconds between two looks for the file.
-_LOOK = 1.0
+_LOOK = 0.1
 
 
 class Stopper:
