@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from multiscale.checkpoint import resuming
+from multiscale.failures import resumable
 from multiscale.scalars import headings, is_effort, is_number, results_of, values_of
 
 CHECKS = ("closure", "mismatch", "misfit", "change of", "energy cut", "strain from rest", "double counting")
@@ -20,6 +22,13 @@ LEFT = ("largest force",)
 NOT_RESULTS = ("convergence.csv", "spread.csv")
 """Tables that tell of the way, or repeat others."""
 ALL_DIGITS = 16.0
+NOT_KEPT = "validate-potential"
+"""The study that keeps nothing to go on from."""
+_NOT_FINISHED = {
+    "stopped": "was stopped before its end",
+    "interrupted": "was interrupted",
+    "running": "is still running or was killed",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +123,26 @@ def agreement_of(before: str | Path, after: str | Path) -> Agreement:
         compared += found
         remarks += said
     return Agreement(compared=tuple(compared), remarks=tuple(remarks))
+
+
+def unfinished(directory: Path, record: Mapping[str, Any]) -> str:
+    """Why a run has no results and how it goes on, to be said after its name; "" where it has results.
+
+    Args:
+        directory: of the run.
+        record: its ``run.json``.
+    """
+    if (directory / "results.json").is_file():
+        return ""
+    status = str(record.get("status"))
+    if status == "finished":
+        return "has no results: its results.json is gone"
+    if status not in _NOT_FINISHED:
+        return f"has no results, because it failed{resumable(directory)}"
+    why = f"has no results, because it {_NOT_FINISHED[status]}"
+    return (
+        why if (record.get("case") or {}).get("study") == NOT_KEPT else f"{why}. Go on with it: {resuming(directory)}"
+    )
 
 
 def _compare_quantities(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[list[Comparison], list[str]]:

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from atomistic.whole_file import write_whole
-from multiscale.agreement import Agreement, agreement_of
+from multiscale.agreement import Agreement, agreement_of, unfinished
 from multiscale.provenance import dotted, leaves
 from multiscale.report import NotARunError
 from multiscale.report_words import run_title
 from multiscale.run import csv_text
 from multiscale.scalars import Scalar, headings, is_number, results_of, values_of
-from multiscale.units import format_length
+from multiscale.units import format_quantity
 
 CLOSURE = ("closure", "double counting", "J against")
 """Beginnings of the names of checks of the energy balance."""
@@ -52,6 +52,11 @@ class ComparedRun:
     def study(self) -> str:
         """Of its case."""
         return str((self.record.get("case") or {}).get("study", ""))
+
+    @property
+    def unfinished(self) -> str:
+        """Why it has no results, and how it goes on; "" where it has some."""
+        return unfinished(self.directory, self.record)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +98,8 @@ class SideBySide:
         ledger: terms of the energy, weighted.
         effort: calls, iterations, seconds by phase, ranks, memory.
         circumstances: versions, machines, models that differ.
-        agreements: of each run but the first with the first; None for a run of another case.
+        agreements: of each run but the first with the first; None for a run of another case, or where one of the two has no
+            results.
     """
 
     runs: tuple[ComparedRun, ...]
@@ -104,6 +110,15 @@ class SideBySide:
     effort: tuple[Row, ...]
     circumstances: tuple[Row, ...]
     agreements: tuple[Agreement | None, ...]
+
+    def against_first(self, number: int) -> str:
+        """How the results of a run, counted from 0, agree with the first's, in words; "" for a run of another case."""
+        first, other = self.runs[0], self.runs[number]
+        if not _same_case(first, other):
+            return ""
+        agreement = self.agreements[number - 1]
+        waiting = [f"{run.label} {run.unfinished}" for run in (first, other) if run.unfinished]
+        return "; ".join(waiting) if agreement is None else agreement.sentence()
 
 
 def side_by_side(directories: Sequence[str | Path]) -> SideBySide:
@@ -131,8 +146,12 @@ def side_by_side(directories: Sequence[str | Path]) -> SideBySide:
 
 
 def _agreement(first: ComparedRun, other: ComparedRun) -> Agreement | None:
-    same = first.record.get("case") == other.record.get("case")
-    return agreement_of(first.directory, other.directory) if same else None
+    comparable = _same_case(first, other) and not first.unfinished and not other.unfinished
+    return agreement_of(first.directory, other.directory) if comparable else None
+
+
+def _same_case(first: ComparedRun, other: ComparedRun) -> bool:
+    return bool(first.record.get("case") == other.record.get("case"))
 
 
 def _closes(scalar: Scalar) -> bool:
@@ -209,9 +228,7 @@ def _leaves(case: Mapping[str, Any]) -> dict[str, Any]:
 
 def _short(value: Any) -> Any:
     """A value of a case as a person would write it."""
-    if isinstance(value, str) and value.endswith(" angstrom"):
-        return format_length(float(value.removesuffix(" angstrom")), digits=6)
-    return value if value is None or is_number(value) else str(value)
+    return value if value is None or is_number(value) else format_quantity(str(value))
 
 
 def _ledger_rows(runs: Sequence[ComparedRun]) -> tuple[Row, ...]:

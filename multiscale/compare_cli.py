@@ -51,9 +51,9 @@ def run(arguments: argparse.Namespace, comm: Any) -> int:
         print_comparison(compare_runs(arguments.directories))
     else:
         print_side_by_side(compared)
-    for one, agreement in zip(compared.runs[1:], compared.agreements, strict=True):
-        if agreement is not None:
-            print(f"{one.label} against {compared.runs[0].label}, the same case: {agreement.sentence()}")
+    for number, one in enumerate(compared.runs[1:], start=1):
+        if said := compared.against_first(number):
+            print(f"{one.label} against {compared.runs[0].label}, the same case: {said}")
     if arguments.output is None:
         print("-o DIR writes a page with all quantities and curves")
     else:
@@ -71,7 +71,7 @@ def print_side_by_side(compared: SideBySide) -> None:
     )
     lines = [("", *(run.label for run in compared.runs), ""), ("status", *(run.status for run in compared.runs), "")]
     for name, rows in groups:
-        shared = [row for row in rows if row.shared or (name == "case" and len(compared.runs) == 2)]
+        shared = [row for row in rows if row.shared or name == "case"]
         lines += (
             [(f"{name}:",), *((f"  {row.name}", *map(_cell, row.values), row.unit) for row in shared)] if shared else []
         )
@@ -82,6 +82,8 @@ def print_side_by_side(compared: SideBySide) -> None:
     same = sum(not row.differs for row in compared.quantities)
     if same:
         print(f"The same in all runs: {same} of {len(compared.quantities)} results")
+    if alone := sum(not row.shared for row in (*compared.quantities, *compared.closures)):
+        print(f"In one of the runs only: {alone} results")
 
 
 def _cell(value: Any) -> str:

@@ -56,16 +56,20 @@ def draw_curves(runs: Sequence[ComparedRun]) -> Any:
     for axes, drawn in zip(panels, found, strict=False):
         for number, points in enumerate(drawn.points):
             if points is not None:
-                axes.plot(*points, color=COLOURS[number % 6], linestyle=LINES[number // 6 % 4], linewidth=1.5)
+                axes.plot(*points, **_stroke(number))
         axes.set(title=drawn.curve.title, xlabel=drawn.curve.across, ylabel=drawn.curve.up)
     for axes in panels[len(found) :]:
         axes.set_axis_off()
-    handles = [
-        panels[0].plot([], [], color=COLOURS[k % 6], linestyle=LINES[k // 6 % 4], label=run.label)[0]
-        for k, run in enumerate(runs)
-    ]
+    handles = [panels[0].plot([], [], label=run.label, **_stroke(number))[0] for number, run in enumerate(runs)]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(runs), 3))
     return figure
+
+
+def _stroke(number: int) -> dict[str, Any]:
+    """How the curves of a run are drawn: broken and thinner than those before, which are seen below where both are the same."""
+    # Twelve runs have every line in every other colour, twelve more in the rest.
+    line = LINES[(number + number // 12) % 4]
+    return {"color": COLOURS[number % 6], "linestyle": line, "linewidth": max(3.0 - 0.6 * number, 1.2)}
 
 
 def curves_of(runs: Sequence[ComparedRun]) -> list[Drawn]:

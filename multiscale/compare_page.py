@@ -54,14 +54,13 @@ def _runs(compared: SideBySide, folder: Path) -> str:
         page = run.directory / "report.html"
         target = page if page.is_file() else run.directory
         link = f'<a href="{escape(os.path.relpath(target, folder.absolute()))}">{escape(run.label)}</a>'
-        agreement = compared.agreements[number - 1] if number else None
         seconds = run.record.get("seconds")
         cells = (
             link,
             escape(run.title),
             badge(run.status, good=run.status == "finished"),
             "" if seconds is None else format_seconds(float(seconds)),
-            "" if number == 0 else "another case" if agreement is None else escape(agreement.sentence()),
+            escape(compared.against_first(number) or "another case") if number else "",
         )
         rows += "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
     heads = ("run", "about", "status", "time", "results against the first run's")

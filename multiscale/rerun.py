@@ -6,13 +6,14 @@ import copy
 import json
 import platform
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from mpi4py import MPI
 
-from multiscale.agreement import Agreement, agreement_of
+from multiscale.agreement import NOT_KEPT, Agreement, agreement_of, unfinished
 from multiscale.config.base import CaseError
 from multiscale.config.common import CheckedCase
 from multiscale.environment import describe_host, git_revision, installed_packages
@@ -20,8 +21,6 @@ from multiscale.errors import RerunError
 from multiscale.progress import Progress
 from multiscale.provenance import CODE, INPUT, MODEL, Keys, dotted, file_hash, inputs_of
 from multiscale.run import RunDirectory
-
-VALIDATION = "validate-potential"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +49,7 @@ class Repeated:
     Attributes:
         directory: of the new run.
         differences: of the circumstances.
-        agreement: of the results; None where the first run has left none.
+        agreement: of the results; None where the first run has none.
     """
 
     directory: Path
@@ -92,20 +91,23 @@ def rerun(
         output: directory of the new run; by default that of the first with "-rerun" after it.
         comm: the ranks; by default all.
         progress: shown on rank 0.
-        anyway: run although model or input files have changed.
+        anyway: run although model or input files have changed, or there are no results to compare with.
         strict: refuse any difference, of versions, machine and ranks too.
         inputs: a folder in which files that are gone or changed are looked for by their hash.
         force: write into a directory that is not empty.
         tell: called on rank 0 with each difference in words, before anything runs.
 
     Raises:
-        RerunError: no run, no case in it that can be built, a file that is gone, or differences that are not accepted.
+        RerunError: no run, no results, no case in it that can be built, a file that is gone, or differences that are not
+            accepted; on all ranks, before anything is computed.
     """
     comm = MPI.COMM_WORLD if comm is None else comm
     directory = Path(directory).absolute()
-    target = directory.with_name(f"{directory.name}-rerun") if output is None else Path(output).absolute()
-    if target == directory:
+    target = target_of(directory, output)
+    if target == directory.resolve():
         raise RerunError(f"{directory} is the run to compare with. Choose another directory with -o")
+    if not anyway:
+        _refuse_without_results(directory, comm)
     plan = plan_together(directory, comm, inputs=inputs)
     refused = [difference for difference in plan.differences if strict or (difference.files and not anyway)]
     if refused:
@@ -118,6 +120,26 @@ def rerun(
     case, run_case = case_and_runner(plan, directory)
     run_case(case, directory=target, comm=comm, progress=progress, force=force)
     return _compare_together(directory, target, plan, comm)
+
+
+def target_of(directory: str | Path, output: str | Path | None) -> Path:
+    """Where the new run goes, with no ``..`` in it: `output`, or beside the first run, of which a link keeps its own name."""
+    if output is not None:
+        return Path(output).resolve()
+    place = Path(directory).absolute()
+    place = place.resolve() if place.name == ".." else place.parent.resolve() / place.name
+    return place.parent / f"{place.name}-rerun"
+
+
+def _refuse_without_results(directory: Path, comm: MPI.Comm) -> None:
+    lacking = ""
+    if comm.rank == 0:
+        with suppress(RerunError):  # no run at all: told with the plan
+            lacking = unfinished(directory, read_record(directory))
+    if lacking := comm.bcast(lacking, root=0):
+        raise RerunError(
+            f"{directory} {lacking}. A repeated run would have nothing to be compared with; --anyway runs the case all the same"
+        )
 
 
 def plan_together(directory: Path, comm: MPI.Comm, *, inputs: str | Path | None) -> Plan:
@@ -316,7 +338,7 @@ def case_and_runner(plan: Plan, directory: Path) -> tuple[Any, Callable[..., Any
     Raises:
         RerunError: the study is unknown, or its case cannot be built any more.
     """
-    if plan.study == VALIDATION:
+    if plan.study == NOT_KEPT:
         from multiscale.validation import ValidationRequest, validate_potential
 
         return _built(ValidationRequest, plan, directory), validate_potential

@@ -298,6 +298,32 @@ def format_length(value: float, *, digits: int = 4) -> str:
     return f"{value:.{digits}g} Å"
 
 
+_SAID = {
+    AREA.internal: (1.0, "Å²"),
+    "angstrom**3": (1.0, "Å³"),
+    STRESS.internal: (EV_PER_A3_IN_GPA, "GPa"),
+    ENERGY_PER_AREA.internal: (EV_PER_A2_IN_J_PER_M2, "J/m²"),
+    FORCE.internal: (1.0, "eV/Å"),
+    STIFFNESS_PER_AREA.internal: (EV_PER_A3_IN_GPA, "GPa/Å"),
+    STRESS_INTENSITY.internal: (EV_PER_A25_IN_MPA_SQRT_M, "MPa√m"),
+    TEMPERATURE.internal: (1.0, "K"),
+    WALL_TIME.internal: (1.0, "s"),
+}
+
+
+def format_quantity(text: str, *, digits: int = 12) -> str:
+    """A quantity as ``run.json`` holds it in a person's units: "0.43690563 eV/angstrom**3" -> "70 GPa"; other text as it is."""
+    number, _, unit = text.partition(" ")
+    try:
+        value = float(number)
+    except ValueError:
+        return text
+    if unit == LENGTH.internal:
+        return format_length(value, digits=digits)
+    factor, name = _SAID.get(unit, (1.0, ""))
+    return f"{value * factor:.{digits}g} {name}" if name else text
+
+
 @dataclass(frozen=True, kw_only=True)
 class Quantity:
     """Pydantic annotation: read text with a unit, hold a float in the unit inside, write text with a unit again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,13 @@ def _study(data: dict, positions: Places, path: Path) -> type[CheckedCase]:
         raise _problem(path, f"the key {bad_keys[0]!r} is not text", fix, line=line, column=column)
     if "study" not in data:
         if "case" in data and ("parameters" in data or "points" in data):
-            raise _problem(path, "this is a sweep, not a case", f"Write multiscale sweep {path}", line=1, column=1)
+            raise _problem(
+                path,
+                "this is a sweep, not a case",
+                f"Write multiscale sweep {shlex.quote(str(path))}",
+                line=1,
+                column=1,
+            )
         near = nearest("study", list(data))
         fix = f'Did you mean "study" by "{near}"?' if near else f"Write study: {either(list(STUDIES))}"
         raise _problem(path, "the key 'study' is missing", fix, line=1, column=1)

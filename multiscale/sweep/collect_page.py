@@ -150,7 +150,9 @@ def _case(sweep: Sweep, run: SweptRun, chosen: Sequence[Scalar], thumbnail: str 
     cells.append(f"<td>{_badge(row.status, row.status)}</td>")
     cells += [_cell(run.number(s) if math.isfinite(run.number(s)) else None, std=run.std.get(s)) for s in chosen]
     for seconds in (run.seconds, row.seconds or None):
-        cells.append(f'<td data-value="{seconds or ""}">{"" if seconds is None else format_seconds(float(seconds))}</td>')
+        cells.append(
+            f'<td data-value="{seconds or ""}">{"" if seconds is None else format_seconds(float(seconds))}</td>'
+        )
     cells.append(_cell(None if run.calls is None else int(run.calls)))
     cells.append(f'<td class="reason">{escape(row.reason or "")}</td>')
     picture = ""

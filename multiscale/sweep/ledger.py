@@ -308,15 +308,17 @@ def refuse_run(directory: Path) -> None:
         SweepError: it has a run.json and no ledger.
     """
     if (directory / "run.json").is_file() and not (directory / FILE).is_file():
-        raise SweepError(f"{directory} is the directory of a run: {directory / 'run.json'} is there. Choose another with -o")
+        raise SweepError(
+            f"{directory} is the directory of a run: {directory / 'run.json'} is there. Choose another with -o"
+        )
 
 
 def _absent(directory: Path) -> SweepError:
     """What is said where there is no ledger."""
     if any((directory / name).exists() for name in ("sweep.yaml", "cases")):
         return SweepError(
-            f"the ledger {directory / FILE} is gone. Start the sweep again by its sweep file, which makes a new one and finds the "
-            f"finished cases by their directories: multiscale sweep SWEEP.yaml -o {shlex.quote(str(directory))}"
+            f"the ledger {directory / FILE} is gone. Start the sweep again by its sweep file, which makes a new one and finds "
+            f"the finished cases by their directories: multiscale sweep SWEEP.yaml -o {shlex.quote(str(directory))}"
         )
     return SweepError(
         f"{directory} holds no sweep. Give the directory that `multiscale sweep SWEEP.yaml` names, for example runs/sweep"

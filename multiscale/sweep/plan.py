@@ -131,7 +131,7 @@ def _end_to_blame(problem: CaseProblem, data: Mapping[str, Any], path: Path, pla
     if len(problem.path) != 3 or problem.path[0] != "parameters" or problem.path[2] != "to":
         return problem
     name, given = str(problem.path[1]), data["parameters"][problem.path[1]]
-    ends = [quantity(given[key]) for key in ("from", "to")]
+    ends = [quantity(given.get(key)) for key in ("from", "to")]
     if ends[0] is None or ends[1] is None or in_unit(*ends[1], ends[0][1]) is not None:
         return problem
     if not isinstance(data.get("case"), str | dict):

@@ -7,14 +7,16 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
 from synthetic import make_run
 
 from multiscale.cli import main
 from multiscale.compare import read_runs, side_by_side
-from multiscale.compare_curves import curves_of
+from multiscale.compare_curves import COLOURS, curves_of, draw_curves
 from multiscale.report import NotARunError
 from multiscale.scalars import Scalar, headings, values_of
+from multiscale.units import format_quantity
 
 
 def changed(path, name, **changes):
@@ -39,7 +41,8 @@ def runs(tmp_path_factory):
     case["specimen"]["length"] = "30000.0 angstrom"
     changed(folder / "softer", "run.json", case=case, status="failed", error="the load steps <did> not converge")
     (folder / "softer" / "results.json").unlink()
-    changed(folder / "other", "run.json", case={"study": "defect", "potential": "emt", "crystal": case["crystal"]})
+    other = {"study": "defect", "potential": "emt", "crystal": case["crystal"], "defect": {"type": "void"}}
+    changed(folder / "other", "run.json", case=other)
     path = folder / "softer" / "separation.csv"
     path.write_text(re.sub(r"^0\.", "1.", path.read_text(), flags=re.M))
     return folder
@@ -66,6 +69,53 @@ def test_runs_of_two_studies_are_compared_in_what_they_share(runs, capsys):
     assert re.search(r"^  study +adhesion +defect$", said, re.M)
     assert "The same in all runs: 6 of 6 results" in said
     assert "-o DIR writes a page" in said
+    # What the second alone has is there too, however many runs there are.
+    assert main(["compare", str(runs / "first"), str(runs / "other"), str(runs / "again")]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^  defect\.type +void$", said, re.M)
+    assert re.search(r"^  specimen\.arm_height +200 nm +200 nm$", said, re.M)
+
+
+def test_a_run_that_has_not_finished_is_said_to_go_on(runs, tmp_path, capsys):
+    shutil.copytree(runs / "first", tmp_path / "stopped")
+    changed(tmp_path / "stopped", "run.json", status="stopped")
+    (tmp_path / "stopped" / "results.json").unlink()
+    found = side_by_side([runs / "first", tmp_path / "stopped"])
+    assert found.agreements == (None,)
+    assert main(["compare", str(runs / "first"), str(tmp_path / "stopped"), "-o", str(tmp_path / "out")]) == 0
+    words = f"stopped before its end. Go on with it: multiscale resume {tmp_path / 'stopped'}"
+    said = capsys.readouterr().out
+    assert words in said
+    assert "not the same" not in said
+    assert words in (tmp_path / "out" / "comparison.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        ("0.4369056352122535 eV/angstrom**3", "70 GPa"),
+        ("0.031207545372303820 eV/angstrom**2", "0.5 J/m²"),
+        ("2345.678 angstrom", "234.5678 nm"),
+        ("300.0 kelvin", "300 K"),
+        ("0.9 K_G", "0.9 K_G"),
+        ("no angstrom", "no angstrom"),
+        ("eam-al", "eam-al"),
+    ],
+)
+def test_quantities_are_shown_as_people_write_them(held, said):
+    assert format_quantity(held) == said
+
+
+def test_of_curves_that_are_the_same_both_are_seen(runs):
+    both = read_runs([runs / "first", runs / "first"])
+    figure = draw_curves(both)
+    figure.canvas.draw()
+    image = np.asarray(figure.canvas.buffer_rgba())[::-1, :, :3].astype(int)
+    # The legend is left out: it stands below the panels.
+    panel = figure.axes[0].get_window_extent()
+    image = image[int(panel.y0) : int(panel.y1), int(panel.x0) : int(panel.x1)]
+    for colour in COLOURS[:2]:
+        assert (np.abs(image - 255 * np.array(to_rgb(colour))).max(axis=2) < 3).sum() > 50
 
 
 def test_the_page_the_table_and_the_pictures(runs, tmp_path, capsys):

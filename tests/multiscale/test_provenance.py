@@ -15,7 +15,7 @@ from multiscale.cli import main
 from multiscale.config import load_case
 from multiscale.errors import RerunError
 from multiscale.provenance import code_file, describe_provenance, inputs_of
-from multiscale.rerun import plan_of
+from multiscale.rerun import plan_of, target_of
 from multiscale.run import RunDirectory, csv_text
 
 CASE = """
@@ -168,6 +168,8 @@ def test_the_script_of_the_page_works(finished, tmp_path, monkeypatch, capsys):
         (["nowhere"], "nowhere does not exist"),
         (["."], "holds no run.json"),
         (["run", "-o", "run"], "is the run to compare with"),
+        (["run", "--digits", "99"], "--digits 99: a number has from 0 to 15.9 digits"),
+        (["run", "--digits", "nan"], "--digits nan: a number has from 0 to 15.9 digits"),
         (["old"], "the case in"),
     ],
 )
@@ -176,10 +178,46 @@ def test_mistakes_with_rerun_are_told(finished, tmp_path, monkeypatch, capsys, a
     (tmp_path / "run").symlink_to(finished / "run")
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "run.json").write_text(json.dumps({"case": {"study": "adhesion", "no_longer_a_key": 1}}))
+    (tmp_path / "old" / "results.json").write_text("{}")
     assert main(["rerun", *arguments]) == 2
     said = capsys.readouterr().err
     assert message in said
     assert "Traceback" not in said
+
+
+def test_a_run_without_results_is_not_repeated_unless_told_to(finished, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(finished / "run", run)
+    (run / "results.json").unlink()
+    record = json.loads((run / "run.json").read_text())
+    said = {
+        "stopped": f"it was stopped before its end. Go on with it: multiscale resume {run}. ",
+        "running": f"it is still running or was killed. Go on with it: multiscale resume {run}. ",
+        "failed": "because it failed. ",
+        "finished": "its results.json is gone. ",
+    }
+    for status, words in said.items():
+        (run / "run.json").write_text(json.dumps(record | {"status": status}))
+        assert main(["rerun", str(run), "--quiet"]) == 2
+        message = capsys.readouterr().err
+        assert words in message
+        assert "--anyway" in message
+    assert not (tmp_path / "run-rerun").exists()
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    assert main(["rerun", str(run), "--anyway", "--quiet", "-o", "../again"]) == 1
+    told = capsys.readouterr().out
+    assert "has no results to compare with" in told
+    assert f"Report: {tmp_path / 'again' / 'report.html'}" in told
+
+
+def test_the_new_run_stands_beside_the_first(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere" / "run").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "run")
+    monkeypatch.chdir(tmp_path / "elsewhere" / "run")
+    assert target_of("../../link", None) == tmp_path / "link-rerun"
+    assert target_of("..", None) == tmp_path / "elsewhere-rerun"
+    assert target_of(".", "../x/../y") == tmp_path / "elsewhere" / "y"
 
 
 def write_results(directory, quantities, columns):

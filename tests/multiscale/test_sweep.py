@@ -15,8 +15,9 @@ from multiscale.sweep.config import ParameterModel, SweepCase
 from multiscale.sweep.design import points_of
 from multiscale.sweep.fields import FieldError, parse_path, path_text, with_fields
 from multiscale.sweep.inputs import digest_of
-from multiscale.sweep.ledger import Ledger
+from multiscale.sweep.ledger import CaseRow, Ledger
 from multiscale.sweep.plan import read_plan
+from multiscale.sweep.status import status_lines
 from multiscale.sweep.values import at_share, limits, point_value, unit_of
 
 DOCS = Path(__file__).parents[2] / "docs" / "sweeps.md"
@@ -170,6 +171,8 @@ MISTAKES = {
     "parameters:\n  crystall.a: [4 angstrom]\n": "sweep.yaml:3:3: crystall: unknown key 'crystall'. Did you mean \"crystal\"?",
     "parameters:\n  crystal.a: [4 angstrom, 4.1]\n": "sweep.yaml:3:27: crystal.a: 4.1 has no unit.",
     "parameters:\n  crystal.a: {from: 4 angstrom, to: 5 GPa, points: 3}\n": "sweep.yaml:3:33: parameters.crystal.a.to: '5 GPa'",
+    "parameters:\n  crystal.a: {from: 5 GPa, to: 4 nm}\n": "sweep.yaml:3:15: parameters.crystal.a.from: '5 GPa' is not",
+    "parameters:\n  crystal.a: []\n": "sweep.yaml:3:3: parameters.crystal.a: this is empty. Give at least",
     "parameters:\n  crystal.a: {from: 4 nm, to: 3 nm, points: 3}\n": "sweep.yaml:3:27: parameters.crystal.a.to: the range ends",
     "parameters:\n  crystal.a: {from: 4 nm, too: 3 nm}\n": "sweep.yaml:3:27: parameters.crystal.a.too: unknown key 'too'",
     "parameters:\n  crystal.a: {from: 4 nm, to: 5 nm}\n": "sweep.yaml:3:3: parameters.crystal.a: a grid needs the number",
@@ -275,8 +278,58 @@ def test_from_a_file_to_results_and_status_on_the_command_line(tmp_path, capsys)
         (["statis", "{}"], "Did you mean `multiscale sweep status"),
         (["{}/none.yaml"], "no such file"),
         (["status", "{}", "--cores", "0"], "leaves nothing to run on"),
+        (["{}/none.yaml", "--time-limit", "0 s"], "--time-limit: '0 s' must be greater than zero"),
+        (["resume", "{}", "--time-limit", "5"], "--time-limit: 5 has no unit"),
     ],
 )
 def test_mistakes_on_the_command_line(tmp_path, capsys, words, told):
     assert main(["sweep", *(word.format(tmp_path) for word in words)]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_settings_that_do_not_fit_are_refused_before_anything_runs(tmp_path, capsys):
+    (tmp_path / "case.yaml").write_text(CASE)
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text("case: case.yaml\nparameters: {state.points: [5, 7]}\nrun: {cores: 2, ranks: 2}\n")
+    assert main(["sweep", str(sweep), "--dry-run", "--cores", "1"]) == 2
+    assert "a case of 2 ranks never fits into cores: 1" in capsys.readouterr().err
+
+
+def test_a_ledger_that_is_gone_is_told_and_how_it_comes_back(tmp_path, capsys):
+    directory = tmp_path / "my sweep"
+    (directory / "cases").mkdir(parents=True)
+    assert main(["sweep", "status", str(directory)]) == 2
+    told = capsys.readouterr().err
+    assert "is gone. Start the sweep again by its sweep file" in told
+    assert f"-o '{directory}'" in told
+
+
+def test_a_sweep_is_not_started_in_the_directory_of_a_run(tmp_path, capsys):
+    (tmp_path / "case.yaml").write_text(CASE)
+    (tmp_path / "sweep.yaml").write_text("case: case.yaml\nparameters: {state.points: [5, 7]}\n")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+    assert main(["sweep", str(tmp_path / "sweep.yaml"), "-o", str(tmp_path / "run")]) == 2
+    assert f"{tmp_path / 'run' / 'run.json'} is there" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.json"]
+
+
+@pytest.mark.parametrize(
+    ("ranks", "cores", "told"),
+    [
+        (1, "2", "10 s a case so far, all its attempts; about 20 s left with 2 cases at once on 2 cores"),
+        (2, "2", "about 30 s left with 1 case at once on 2 cores"),
+        (1, "inf", "about 30 s left if one ran after another; no limit of cores is known"),
+    ],
+)
+def test_the_time_left_is_shared_by_the_cores(tmp_path, ranks, cores, told):
+    with Ledger.open(tmp_path) as ledger:
+        rows = [
+            CaseRow(hash=str(n), number=n, directory=f"cases/{n}", parameters={}, data={}, ranks=ranks)
+            for n in range(4)
+        ]
+        ledger.plan(rows, {"source": "sweep.yaml"})
+        ledger.begin("0", started="2026-01-01T00:00:00+00:00", host="here")
+        ledger.end("0", status="DONE", outcome="DONE", reason=None, facts={"seconds": 10.0})
+        ledger.note("cores", cores)
+    assert told in status_lines(tmp_path)[-1]

@@ -41,10 +41,22 @@ def test_a_row_for_every_case_and_a_column_for_every_result(tmp_path):
     assert table["work of separation, rigid [J/m²]"].isna().tolist() == [False] * 5 + [True] * 2
     assert table["interface"][0] == "(1 1 1)"
     assert table["calls"][:5].tolist() == [40] * 5
-    assert table["run time [s]"][:5].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert table["time of the run itself [s]"][:5].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
     assert table["reason"][6] == "the load steps did not converge <at all>"
     assert (sweep / table["directory"][0] / "results.json").is_file()
     assert not (sweep / "collected" / "parameters.png").exists()
+
+
+def test_whole_numbers_stay_whole_and_the_times_are_named(tmp_path):
+    sweep = make_sweep(tmp_path / "sweep", {"n": ("", [1, 2]), "x": ("nm", [1, 2.5])}, lambda n, x: {WORK: n * x})
+    collected(sweep, "--no-pictures")
+    head, first = (sweep / "collected" / "table.csv").read_text().splitlines()[:2]
+    assert head.startswith("case,n,x [nm],status,")
+    assert first.startswith("0,1,1.0,DONE,")
+    page = (sweep / "collected" / "index.html").read_text()
+    for name in ("time of the run itself", "time of its processes, all attempts"):
+        assert name in head
+        assert name in page
 
 
 def test_parquet_holds_the_same_with_units(tmp_path):
