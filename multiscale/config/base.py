@@ -136,7 +136,7 @@ def _problem(details: Any, data: Any, model: type[BaseModel]) -> CaseProblem:
     if kind == "invalid_key":
         return CaseProblem(path=path[:-1], cause=f"the key {path[-1]!r} is not text", fix="Write a name as the key")
     if kind == "too_short" and not context["actual_length"]:
-        return CaseProblem(path=path, cause="this is empty", fix="Give at least one item")
+        return CaseProblem(path=path, cause="this is empty", fix="Give at least 1 item")
     if kind in ("too_short", "too_long"):
         least = kind == "too_short"
         bound = f"at least {context['min_length']}" if least else f"at most {context['max_length']}"

@@ -172,7 +172,7 @@ MISTAKES = {
     "parameters:\n  crystal.a: [4 angstrom, 4.1]\n": "sweep.yaml:3:27: crystal.a: 4.1 has no unit.",
     "parameters:\n  crystal.a: {from: 4 angstrom, to: 5 GPa, points: 3}\n": "sweep.yaml:3:33: parameters.crystal.a.to: '5 GPa'",
     "parameters:\n  crystal.a: {from: 5 GPa, to: 4 nm}\n": "sweep.yaml:3:15: parameters.crystal.a.from: '5 GPa' is not",
-    "parameters:\n  crystal.a: []\n": "sweep.yaml:3:3: parameters.crystal.a: this is empty. Give at least",
+    "parameters:\n  crystal.a: []\n": "sweep.yaml:3:3: parameters.crystal.a: this is empty. Give at least 1 item.",
     "parameters:\n  crystal.a: {from: 4 nm, to: 3 nm, points: 3}\n": "sweep.yaml:3:27: parameters.crystal.a.to: the range ends",
     "parameters:\n  crystal.a: {from: 4 nm, too: 3 nm}\n": "sweep.yaml:3:27: parameters.crystal.a.too: unknown key 'too'",
     "parameters:\n  crystal.a: {from: 4 nm, to: 5 nm}\n": "sweep.yaml:3:3: parameters.crystal.a: a grid needs the number",
