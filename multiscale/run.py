@@ -143,12 +143,12 @@ class RunDirectory:
             return f"{self.path} is a file. Choose another directory with -o"
         if self.path.is_dir() and any(entry.name != LOCK for entry in self.path.iterdir()):
             if not force and not self._left_by_a_mistake():
-                if (self.path / FOLDER).is_dir():
+                learning = self.file("learning/manifest.json").is_file()
+                if (self.path / FOLDER).is_dir() and not learning:
                     return (
                         f"{self.path} holds a run that did not come to its end. Go on with: {resuming(self.path)}; or "
                         "choose another directory with -o, or begin again with --force"
                     )
-                learning = self.file("learning/manifest.json").is_file()
                 force_does = "go on with its learning with --force" if learning else "write over it with --force"
                 return (
                     f"{self.path} is not empty. Choose another directory with -o, or {force_does}, which keeps "

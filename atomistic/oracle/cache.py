@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from atomistic.errors import OracleCacheError, OracleInputError
 from atomistic.oracle.base import Outcome, Task
-from atomistic.whole_file import put_whole, write_whole
+from atomistic.whole_file import PART, put_whole, write_whole
 
 FORMAT = 1
 BUCKET = "bucket.json"
@@ -145,7 +145,10 @@ class ResultCache:
         shelf = self._shelves.setdefault(bucket.name, {})
         try:
             found = {
-                entry.name for entry in os.scandir(bucket) if entry.name.endswith(".json") and entry.name != BUCKET
+                entry.name
+                for entry in os.scandir(bucket)
+                # Another process may be in the middle of writing.
+                if entry.name.endswith(".json") and entry.name != BUCKET and not entry.name.startswith(PART)
             }
         except FileNotFoundError:
             found = set()

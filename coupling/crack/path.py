@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from continuum.errors import FactorError
 from coupling.acceleration import Anderson
 from coupling.crack.build import UnitLoad
 from coupling.crack.harmonic import HarmonicTangent
@@ -253,7 +254,10 @@ class CrackSolver:
                 break
             # Along an arc the tangent of the state before is good to begin with.
             if newton is not None and iteration % self._renewal == 0 and (iteration > 0 or arc is None):
-                newton.update(u)
+                try:
+                    newton.update(u)
+                except FactorError as error:
+                    raise self._failure(u, load, balance, calls, f"an atom is held by nothing ({error})") from error
                 accelerate.restart()
             if arc is not None and (border is None or iteration % self._renewal == 0):
                 border = self._border(factor, u, load, balance, arc)

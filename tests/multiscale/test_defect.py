@@ -338,7 +338,7 @@ def test_a_search_that_fails_leaves_its_state_and_says_where(tmp_path):
     assert (tmp_path / "whole" / "zone.extxyz").exists()
     assert (tmp_path / "whole" / "body.vtu").exists()
     assert (tmp_path / "whole" / "report.html").exists()
-    with pytest.raises(RunExistsError, match="not empty"):
+    with pytest.raises(RunExistsError, match="did not come to its end"):
         RunDirectory(tmp_path / "whole")
     with pytest.raises(HandshakeConvergenceError, match=r"atoms' sub-problem"):
         run(tmp_path / "turns", method="schwarz", solver={"turns": "plain", "max_calls": 3})

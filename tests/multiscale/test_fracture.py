@@ -224,7 +224,7 @@ def fake_point(parts):
 
 
 def test_a_path_that_breaks_off_leaves_what_was_found(tmp_path, monkeypatch):
-    def broken(solver, first, *, sign):
+    def broken(solver, first, *, sign, **state):
         yield first
         raise HandshakeConvergenceError("the atoms went wild", solution=(first.u, first.load))
 

@@ -137,7 +137,7 @@ def test_a_new_run_takes_away_the_states_of_the_old_one(known, tmp_path):
     run = RunDirectory(tmp_path / "run", case=case())
     fracture_fields.write_state(run, known.pictures[0], known.points[5], name="0005")
     again = RunDirectory(tmp_path / "run", case=case(), force=True)
-    fracture_files.write_references(again, case(), known.references)
+    fracture_fields.begin_states(again)
     assert read_fracture(run.path).states == ()
     assert not run.file("atoms.extxyz").exists()
 
