@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import platform
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -104,7 +105,7 @@ def rerun(
     comm = MPI.COMM_WORLD if comm is None else comm
     directory = Path(directory).absolute()
     target = target_of(directory, output)
-    if target == directory.resolve():
+    if target == _real(directory):
         raise RerunError(f"{directory} is the run to compare with. Choose another directory with -o")
     if not anyway:
         _refuse_without_results(directory, comm)
@@ -125,9 +126,9 @@ def rerun(
 def target_of(directory: str | Path, output: str | Path | None) -> Path:
     """Where the new run goes, with no ``..`` in it: `output`, or beside the first run, of which a link keeps its own name."""
     if output is not None:
-        return Path(output).resolve()
+        return _real(Path(output))
     place = Path(directory).absolute()
-    place = place.resolve() if place.name == ".." else place.parent.resolve() / place.name
+    place = _real(place) if place.name == ".." else _real(place.parent) / place.name
     return place.parent / f"{place.name}-rerun"
 
 
@@ -140,6 +141,11 @@ def _refuse_without_results(directory: Path, comm: MPI.Comm) -> None:
         raise RerunError(
             f"{directory} {lacking}. A repeated run would have nothing to be compared with; --anyway runs the case all the same"
         )
+
+
+def _real(path: Path) -> Path:
+    """A path without links and dots; `Path.resolve` fails where links lead in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def plan_together(directory: Path, comm: MPI.Comm, *, inputs: str | Path | None) -> Plan:

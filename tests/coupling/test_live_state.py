@@ -48,7 +48,9 @@ def told(run):
     return repr(replace(run, steps=[replace(s, seconds=0.0) for s in run.steps]))
 
 
-@pytest.mark.parametrize("name", WALKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "traced" else ()) for name in WALKS]
+)
 def test_a_run_goes_on_from_any_step_to_the_last_bit(name, tmp_path):
     build, walk = WALKS[name]
     folders = [tmp_path / n for n in ("bare", "whole", "again")]
@@ -105,6 +107,7 @@ SCRIPT = """
 """
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_more_and_with_fewer_ranks(tmp_path):
     for name in ("here", "whole", "shared"):
         (tmp_path / name).mkdir()

@@ -168,7 +168,9 @@ def test_a_curve_from_elsewhere_replaces_the_potentials(run, tmp_path):
     assert result.interface.extraction.peak_traction == pytest.approx(run.interface.extraction.peak_traction, rel=1e-9)
 
 
-@pytest.mark.parametrize("law", ["uber", "bilinear", "trapezoidal", "exponential"])
+@pytest.mark.parametrize(
+    "law", ["bilinear", "exponential", *(pytest.param(law, marks=pytest.mark.slow) for law in ("uber", "trapezoidal"))]
+)
 def test_analytic_laws_carry_the_same_energy(run, law, tmp_path):
     case = AdhesionCase(**(SMALL | {"law": {"type": law}, "verification": {"stacks": []}}))
     result = run_adhesion(case, directory=tmp_path / "run", comm=MPI.COMM_SELF)
